@@ -1,0 +1,8 @@
+#!/bin/sh
+# Pin every dependency by hash, for every platform: run.txt is what `make demo` installs, dev.txt adds what the tests need.
+# Run it after changing pyproject.toml; it needs `uv` on PATH and writes no registry address.
+set -eu
+cd "$(dirname "$0")/.."
+pin() { uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-annotate --quiet "$@"; }
+pin --extra dev --output-file constraints/dev.txt
+pin --extra build --extra edge --extra hub --extra rewards --extra sim --constraints constraints/dev.txt --output-file constraints/run.txt
