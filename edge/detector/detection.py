@@ -1,0 +1,64 @@
+"""What a detector says about one frame, the seam behind which every detector stands, and its one error."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from protocol.classes import COCO_CLASSES
+from protocol.units import PPM_ONE, Ppm
+
+BoxPx = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
+BgrFrame = npt.NDArray[np.uint8]  # shape (height, width, 3), BGR, 0..255
+
+
+class ModelError(Exception):
+    """A model file, its manifest or its answer is not what it must be; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One box in one frame.
+
+    Raises:
+        ValueError: the class is outside the vocabulary, the confidence outside 0..1_000_000, the box empty.
+    """
+
+    class_id: int  # index into protocol.classes.COCO_CLASSES
+    confidence_ppm: Ppm
+    box_px: BoxPx
+
+    def __post_init__(self) -> None:
+        left, top, right, bottom = self.box_px
+        if not 0 <= self.class_id < len(COCO_CLASSES):
+            raise ValueError(f"{self.class_id=} is outside the vocabulary of {len(COCO_CLASSES)} classes")
+        if not 0 <= self.confidence_ppm <= PPM_ONE:
+            raise ValueError(f"{self.confidence_ppm=} is outside 0..{PPM_ONE}")
+        if not (0 <= left < right and 0 <= top < bottom):
+            raise ValueError(f"empty box {self.box_px}")
+
+
+class Detector(Protocol):
+    """Finds objects in a frame. One error family: ModelError."""
+
+    @property
+    def model_digest(self) -> bytes:
+        """SHA-256 of the model file, 32 bytes: what an envelope names as its model."""
+        ...
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that ran the warm-up, in ONNX Runtime's words."""
+        ...
+
+    def detect(self, frame_bgr: BgrFrame) -> tuple[Detection, ...]:
+        """Return the detections, most confident first.
+
+        Args:
+            frame_bgr: shape (height, width, 3), BGR, 0..255, not modified; any size from 1x1.
+
+        Raises:
+            ModelError: the frame has another shape, or the model answered with something that is not boxes.
+        """
+        ...
