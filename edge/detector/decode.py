@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge.boxes import FloatArray, pairwise_iou
 from edge.detector.detection import ModelError
 
-FloatArray = npt.NDArray[np.float64]
 # More boxes than this before suppression is noise; it bounds the pairwise overlaps to 4 MB and a few ms.
 CANDIDATES_MAX = 1000
 BOXES_MAX = 300
@@ -90,17 +90,6 @@ def suppress(boxes: Boxes, *, iou_max: float) -> Boxes:
             is_alive[index + 1 :] &= ~overlaps[index, index + 1 :]
     kept = np.flatnonzero(is_alive)[:BOXES_MAX]
     return Boxes(corners=boxes.corners[kept], scores=boxes.scores[kept], labels=boxes.labels[kept])
-
-
-def pairwise_iou(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Return intersection over union of boxes (n, 4) and (m, 4) as (n, m); 0 where either is empty."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    common = np.prod(np.maximum(high - low, 0.0), axis=2)
-    areas = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1) for boxes in (first, second)]
-    union = areas[0][:, None] + areas[1][None, :] - common
-    result: FloatArray = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return result
 
 
 def _are_scores(values: FloatArray) -> bool:

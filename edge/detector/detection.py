@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edge.boxes import BoxPx
 from protocol.classes import COCO_CLASSES
 from protocol.units import PPM_ONE, Ppm
 
-BoxPx = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
 BgrFrame = npt.NDArray[np.uint8]  # shape (height, width, 3), BGR, 0..255
 
 

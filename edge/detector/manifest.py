@@ -46,7 +46,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from edge.detector.detection import BoxPx, ModelError
+from edge.boxes import BoxPx
+from edge.detector.detection import ModelError
 from protocol.classes import COCO_CLASSES
 from protocol.units import PPM_ONE
 

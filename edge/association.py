@@ -1,0 +1,61 @@
+"""Which detection belongs to which track: pure geometry, deterministic, no state.
+
+Candidates are scored in a matrix (tracks, detections), 0 = impossible; ``pair`` then takes the best pair first.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.boxes import FloatArray, areas_of, pairwise_common_area, pairwise_iou
+
+
+def pair(scores: FloatArray) -> list[tuple[int, int]]:
+    """Return (row, column) pairs, each row and column at most once, best score first; scores of 0 never pair.
+
+    Equal scores go to the lower row, then the lower column, so the outcome depends on nothing but the matrix.
+    """
+    rows, columns = np.nonzero(scores > 0)
+    order = np.argsort(-scores[rows, columns], kind="stable")
+    pairs: list[tuple[int, int]] = []
+    used_rows: set[int] = set()
+    used_columns: set[int] = set()
+    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
+        if row not in used_rows and column not in used_columns:
+            pairs.append((row, column))
+            used_rows.add(row)
+            used_columns.add(column)
+    return pairs
+
+
+def overlap_scores(expected: FloatArray, seen: FloatArray, *, iou_min: float) -> FloatArray:
+    """Return the overlap of expected boxes (n, 4) with seen boxes (m, 4), 0 where below ``iou_min``."""
+    iou = pairwise_iou(expected, seen)
+    return np.where(iou >= iou_min, iou, 0.0)
+
+
+def nearness_scores(expected: FloatArray, seen: FloatArray, *, reach: FloatArray, side_ratio_max: float) -> FloatArray:
+    """Return 1 (same place) .. 0 (``reach`` mean sides apart or further), as (n, m).
+
+    Args:
+        expected: boxes (n, 4) where the tracks should be.
+        seen: boxes (m, 4).
+        reach: (n,) how far each track may be off, in mean sides of its box.
+        side_ratio_max: boxes whose mean sides differ by more than this factor are different things.
+    """
+    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (expected, seen)]
+    sides = [np.maximum((boxes[:, 2:] - boxes[:, :2]).mean(axis=1), 1e-9) for boxes in (expected, seen)]
+    apart = np.linalg.norm(centres[0][:, None, :] - centres[1][None, :, :], axis=2)
+    allowed = np.maximum(reach * sides[0], 1e-9)
+    ratio = sides[0][:, None] / sides[1][None, :]
+    is_similar = (ratio <= side_ratio_max) & (ratio >= 1 / side_ratio_max)
+    return np.where(is_similar, np.maximum(1.0 - apart / allowed[:, None], 0.0), 0.0)
+
+
+def is_covered(boxes: FloatArray, others: FloatArray, *, cover_min: float) -> npt.NDArray[np.bool_]:
+    """Say for each of ``boxes`` (n, 4) whether it lies in one of ``others`` (m, 4), or one of them in it.
+
+    "Lies in" means that ``cover_min`` of the smaller one's area is common.
+    """
+    smaller = np.minimum(areas_of(boxes)[:, None], areas_of(others)[None, :])
+    common = pairwise_common_area(boxes, others)
+    return np.any(common >= cover_min * smaller, axis=1, keepdims=True)[:, 0]
