@@ -1,0 +1,27 @@
+"""What holds for every test: where the shared material lies, and that unit tests touch no socket."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pytest_socket import disable_socket, enable_socket
+
+ROOT = Path(__file__).resolve().parent.parent
+_WITHOUT_SOCKETS = {"unit", "property", "architecture"}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    kind = Path(item.path).relative_to(ROOT / "tests").parts[0]
+    if kind in _WITHOUT_SOCKETS:
+        disable_socket(allow_unix_socket=True)
+    else:
+        enable_socket()
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The real video, model and GNSS log: $CAIRN_ASSETS, or shared/assets beside the repository."""
+    folder = Path(os.environ.get("CAIRN_ASSETS", ROOT.parent / "shared" / "assets"))
+    if not (folder / "ground_truth.json").is_file():
+        pytest.fail(f"no test material in {folder}: set CAIRN_ASSETS to the folder that holds ground_truth.json")
+    return folder
