@@ -58,4 +58,5 @@ def is_covered(boxes: FloatArray, others: FloatArray, *, cover_min: float) -> np
     """
     smaller = np.minimum(areas_of(boxes)[:, None], areas_of(others)[None, :])
     common = pairwise_common_area(boxes, others)
-    return np.any(common >= cover_min * smaller, axis=1, keepdims=True)[:, 0]
+    covered: npt.NDArray[np.bool_] = np.any(common >= cover_min * smaller, axis=1, keepdims=True)[:, 0]
+    return covered
