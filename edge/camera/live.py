@@ -103,6 +103,18 @@ class LiveCamera(ClosesOnExit):
         self._reader.join(_JOIN_S)
 
     def _watch(self) -> None:
+        """Keep the source open; whatever ends this thread, the reader hears of it."""
+        try:
+            self._keep_open()
+        finally:
+            with self._news:
+                self._error = CameraError(
+                    f"{self._name} gave no new picture in {self._settings.attempts_max} attempts: check that it is "
+                    "switched on, that address and password are right, and that no other program uses it."
+                )
+                self._news.notify_all()
+
+    def _keep_open(self) -> None:
         """Open, read until lost, pause, open again."""
         settings = self._settings
         frozen = FrozenPicture(after_ms=settings.frozen_after_ms)
@@ -121,12 +133,6 @@ class LiveCamera(ClosesOnExit):
             pause_ms = min(settings.pause_first_ms * 2 ** max(0, attempts - 1), settings.pause_max_ms)
             log.warning("camera_lost", camera=self._name, attempts=attempts, pause_ms=pause_ms)
             self._stop.wait(pause_ms / 1000)
-        with self._news:
-            self._error = CameraError(
-                f"{self._name} gave no new picture in {settings.attempts_max} attempts: check that it is switched on, "
-                "that the address and the password are right, and that no other program uses it."
-            )
-            self._news.notify_all()
 
     def _read_until_lost(self, source: PictureSource, frozen: FrozenPicture) -> bool:
         """Publish pictures until the source is lost or stuck; say whether any new picture came."""

@@ -52,7 +52,8 @@ def open_camera(
     if path.is_file():
         return PrefetchedCamera(VideoFileCamera(path, started_at_ms=begin_ms))
     raise CameraError(
-        f"There is no camera {source!r}: give webcam:0, an rtsp:// or http:// address, a video file or a folder of pictures."
+        f"There is no camera {source!r}: give webcam:0, an rtsp:// or http:// address, a video file, "
+        "or a folder of pictures."
     )
 
 
@@ -73,8 +74,15 @@ class _CapturedSource:
         self._capture = capture
 
     def read(self) -> BgrPicture | None:
-        is_read, picture = self._capture.read()
-        return np.asarray(picture, dtype=np.uint8) if is_read and picture is not None and picture.size else None
+        try:
+            is_read, picture = self._capture.read()
+        except cv2.error:
+            return None
+        if not is_read or not picture.size:
+            return None
+        # Some infrared cameras give one channel.
+        coloured = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if picture.ndim == 2 else picture
+        return np.asarray(coloured, dtype=np.uint8)
 
     def release(self) -> None:
         self._capture.release()
@@ -84,7 +92,7 @@ def _open_stream(url: str, *, now_ms: Callable[[], UnixMs], live: LiveSettings) 
     name = without_password(url)
     try:
         parts = urlsplit(url)
-        is_known = parts.scheme.lower() in STREAM_SCHEMES and bool(parts.hostname)
+        is_known = parts.scheme.lower() in STREAM_SCHEMES and parts.hostname is not None
     except ValueError:
         is_known = False
     if not is_known:
