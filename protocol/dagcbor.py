@@ -7,7 +7,7 @@ Strictness is enforced by encoding again: bytes are accepted only if they are ex
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NoReturn
 
 import cbor2
 
@@ -16,6 +16,10 @@ from protocol.errors import MalformedError
 
 _LINK_TAG: Final = 42
 _MAX_DEPTH: Final = 32
+
+# Every tag but a link that the CBOR library would act upon. Among them are shared references (25, 28, 29, 256), with
+# which a hundred bytes could claim a billion members: encoding again would be too late, so none is followed.
+_FOREIGN_TAGS: Final = (0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43_000, 55_799)
 
 Value = int | bytes | str | bool | None | Cid | list["Value"] | dict[str, "Value"]
 
@@ -26,7 +30,10 @@ def encode(value: object) -> bytes:
     Raises:
         MalformedError: the value holds something that DAG-CBOR or Cairn does not allow.
     """
-    return cbor2.dumps(_to_cbor(value, 0), canonical=True)
+    try:
+        return cbor2.dumps(_to_cbor(value, 0), canonical=True)
+    except UnicodeEncodeError as error:
+        raise MalformedError("text that is not Unicode: a lone surrogate") from error
 
 
 def decode(raw: bytes) -> Value:
@@ -36,7 +43,7 @@ def decode(raw: bytes) -> Value:
         MalformedError: not DAG-CBOR, not the canonical form, or bytes left over.
     """
     try:
-        value = _from_cbor(cbor2.loads(raw), 0)
+        value = _from_cbor(cbor2.loads(raw, semantic_decoders=_REFUSALS), 0)
     except MalformedError:
         raise
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -46,6 +53,13 @@ def decode(raw: bytes) -> Value:
     return value
 
 
+def _refuse(*_: object) -> NoReturn:
+    raise MalformedError("a CBOR tag other than a link")
+
+
+_REFUSALS: Final = dict.fromkeys(_FOREIGN_TAGS, _refuse)
+
+
 def _to_cbor(value: object, depth: int) -> object:
     if depth > _MAX_DEPTH:
         raise MalformedError(f"nested deeper than {_MAX_DEPTH}")
@@ -53,7 +67,7 @@ def _to_cbor(value: object, depth: int) -> object:
         return value
     if isinstance(value, int):
         if not -(1 << 64) <= value < 1 << 64:
-            raise MalformedError(f"integer of more than 64 bits: {value}")
+            raise MalformedError(f"integer of {value.bit_length()} bits, 64 are allowed")
         return int(value)
     if isinstance(value, Cid):
         return cbor2.CBORTag(_LINK_TAG, b"\x00" + value.raw)
