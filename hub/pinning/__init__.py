@@ -1,0 +1,1 @@
+"""Keeping published files available: the Pinner seam and the stores behind it."""
