@@ -1,0 +1,101 @@
+"""Did the edge agent count right? Its tracks against the world's visits, one to one, by class and time."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from edge.detector.detection import Detector
+from edge.track import FinishedTrack
+from edge.tracker import Tracker
+from firmware_sim.scenes import Scene
+from firmware_sim.world import Visit, World
+from protocol.units import UnixMs
+
+MINUTE_MS = 60_000
+_SLACK_MS = 1_000  # a track may begin while less than half of its object is in the frame
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One camera's minutes: how many came by, how many were counted."""
+
+    matched: tuple[tuple[Visit, FinishedTrack], ...]
+    missed: tuple[Visit, ...]  # nobody counted them, or together with another
+    extra: tuple[FinishedTrack, ...]  # nobody was there, or counted already
+    true_by_minute: tuple[int, ...]
+    counted_by_minute: tuple[int, ...]
+
+    @property
+    def exact_minutes(self) -> int:
+        """In how many minutes the counts agree."""
+        return sum(t == c for t, c in zip(self.true_by_minute, self.counted_by_minute, strict=True))
+
+
+def watch(
+    world: World, camera_index: int, detector: Detector, *, until_ms: UnixMs, fps: int = 8
+) -> tuple[FinishedTrack, ...]:
+    """Return what the edge agent's detector and tracker count from the world's beginning to ``until_ms``.
+
+    Raises:
+        ModelError: the model answered with something that is not boxes.
+    """
+    scene, tracker = Scene(world, camera_index), Tracker()
+    finished: list[FinishedTrack] = []
+    starts_at_ms = world.settings.starts_at_ms
+    for index in range((until_ms - starts_at_ms) * fps // 1000):
+        at_ms = UnixMs(starts_at_ms + index * 1000 // fps)
+        finished += tracker.update(detector.detect(scene.frame_bgr(at_ms)), at_ms)
+    return (*finished, *tracker.finish())
+
+
+def compare(world: World, camera_index: int, tracks: Iterable[FinishedTrack], *, minutes: int) -> Count:
+    """Match tracks with the visits that begin in the world's first ``minutes``.
+
+    A matched track counts in its visit's minute, whatever the camera's first frame of it; an unmatched one in its
+    own. A track is nobody's unless it shares time with a visit of its class. Later parts of a long track do not count.
+    """
+    starts_at_ms = world.settings.starts_at_ms
+    ends_at_ms = UnixMs(starts_at_ms + minutes * MINUTE_MS)
+    # Also those that come later: a track of theirs is no extra one.
+    visits = world.visits(camera_index, starts_at_ms, UnixMs(ends_at_ms + MINUTE_MS))
+    whole = [track for track in tracks if track.part == 0]
+    pairs = _pairs(visits, whole)
+    counted = [visits[index] for index, _ in pairs]
+    extra = _without(whole, {number for _, number in pairs})
+    in_time = [visit for visit in visits if visit.enters_ms < ends_at_ms]
+    missed = [visit for visit in in_time if visit not in counted]
+    extra = [track for track in extra if track.first_seen_ms < ends_at_ms]
+    true = Counter((visit.enters_ms - starts_at_ms) // MINUTE_MS for visit in in_time)
+    found = Counter((visit.enters_ms - starts_at_ms) // MINUTE_MS for visit in counted)
+    found.update((track.first_seen_ms - starts_at_ms) // MINUTE_MS for track in extra)
+    return Count(
+        tuple((visits[index], whole[number]) for index, number in pairs if visits[index].enters_ms < ends_at_ms),
+        tuple(missed),
+        tuple(extra),
+        tuple(true[minute] for minute in range(minutes)),
+        tuple(found[minute] for minute in range(minutes)),
+    )
+
+
+def _pairs(visits: Sequence[Visit], tracks: Sequence[FinishedTrack]) -> list[tuple[int, int]]:
+    """Pair greedily by shared time, the longest first."""
+    shared = sorted(
+        (-_shared_ms(visit, track), index, number)
+        for index, visit in enumerate(visits)
+        for number, track in enumerate(tracks)
+        if visit.class_id == track.class_id and _shared_ms(visit, track) > 0
+    )
+    pairs: list[tuple[int, int]] = []
+    for _, index, number in shared:
+        if all(index != taken and number != used for taken, used in pairs):
+            pairs.append((index, number))
+    return pairs
+
+
+def _shared_ms(visit: Visit, track: FinishedTrack) -> int:
+    begins = max(visit.enters_ms - _SLACK_MS, track.first_seen_ms)
+    return min(visit.leaves_ms + _SLACK_MS, track.last_seen_ms) - begins
+
+
+def _without(tracks: Sequence[FinishedTrack], used: set[int]) -> list[FinishedTrack]:
+    return [track for number, track in enumerate(tracks) if number not in used]
