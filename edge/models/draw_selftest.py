@@ -14,6 +14,7 @@ import numpy as np
 from edge.boxes import FloatArray
 from edge.camera.frame import BgrPicture
 
+_Bgr = tuple[int, int, int]
 WIDTH_PX, HEIGHT_PX = 640, 400
 _ORANGE_BGR = (0, 140, 255)
 _WHITE, _BLACK = (250, 250, 250), (25, 25, 25)
@@ -71,7 +72,7 @@ def _write(
     *,
     scale: float,
     thickness: int,
-    colour: tuple[int, int, int],
+    colour: _Bgr,
 ) -> None:
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
     corner = (centre[0] - width // 2, centre[1] + height // 2)

@@ -5,6 +5,7 @@ hidden folder, tested there, and renamed into place: what the store lists has pa
 """
 
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -17,7 +18,7 @@ from edge.detector.manifest import ModelManifest, load_manifest, parse_manifest
 from edge.detector.session import SessionOptions
 from edge.models.download import download
 from edge.models.opening import OpenedModel, open_model
-from edge.models.shipped import SHIPPED_FOLDER, shipped_manifest
+from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ class StoredModel:
 class ModelStore:
     """A folder of models. One error family: ModelError."""
 
-    def __init__(self, folder: Path, *, manifest_of: Callable[[str], ModelManifest] = shipped_manifest) -> None:
-        """Use ``folder``, created when first needed; ``manifest_of`` knows the models that can be had by name."""
+    def __init__(self, folder: Path, *, catalogue: Path = SHIPPED_FOLDER) -> None:
+        """Use ``folder``, created when first needed; ``catalogue`` holds the manifests of models to be had by name."""
         self._folder = folder
-        self._manifest_of = manifest_of
+        self._catalogue = catalogue
 
     def add(
         self,
@@ -107,11 +108,10 @@ class ModelStore:
         return StoredModel(name=name, path=path, manifest=load_manifest(path.with_suffix(".toml")))
 
     def _download_in(self, name: str, scratch: Path, report: Callable[[int, int], None] | None) -> str:
-        manifest = self._manifest_of(name)
+        manifest = catalogued_manifest(name, self._catalogue)
         (scratch / name).mkdir()
-        source = SHIPPED_FOLDER / f"{name}.toml"
-        shutil.copyfile(source, scratch / name / f"{name}.toml")
-        shutil.copyfile(SHIPPED_FOLDER / manifest.selftest.image, scratch / name / manifest.selftest.image)
+        shutil.copyfile(self._catalogue / f"{name}.toml", scratch / name / f"{name}.toml")
+        shutil.copyfile(self._catalogue / manifest.selftest.image, scratch / name / manifest.selftest.image)
         download(manifest, scratch / name / f"{name}.onnx", report=report)
         return name
 
@@ -130,6 +130,9 @@ class ModelStore:
         return name
 
     def _put_in_place(self, scratch: Path, name: str) -> None:
+        for path in (scratch / name).iterdir():
+            with path.open("rb") as written:
+                os.fsync(written.fileno())
         target = self._folder / name
         if target.exists():
             target.rename(scratch / "replaced")
@@ -144,6 +147,6 @@ def _rebound(manifest_text: str, model: bytes, *, source: str) -> str:
         ("size_bytes", str(len(model))),
         ("source", '"' + re.sub(r'[\\"\x00-\x1f\x7f]', "_", source) + '"'),
     ):
-        text = re.sub(rf"^{key} = .*$", lambda _match, line=f"{key} = {value}": line, text, count=1, flags=re.MULTILINE)
+        text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
     parse_manifest(text, origin=source)
     return text
