@@ -1,0 +1,233 @@
+"""The way up: envelopes to the hub; and the way back: receipts and beacons. The outbox is the only queue.
+
+The broker's acknowledgement deletes nothing. The first `window` envelopes of the outbox are under way at any time, in
+sequence order; what has no receipt after a while is sent again, and so is everything after a reconnect. Until the hub
+has receipted the enrollment nothing else is sent; when it answers UNKNOWN_DEVICE the device enrolls anew and goes on.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from edge.connection import Connection, UplinkError
+from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
+from edge.outbox import Outbox, OutboxError
+from protocol.beacon import BeaconNotice
+from protocol.envelope import block_digest
+from protocol.identity import PublicKey
+from protocol.receipt import Receipt, ReceiptLine
+from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, receipt_topic
+from protocol.units import UnixMs
+from protocol.verdict import Verdict
+
+log = structlog.get_logger()
+
+_POLL_S: Final = 0.1  # how long a new envelope may wait to be noticed
+_SETTLED_S: Final = 10.0  # a connection that lived this long was a good one: the next wait begins small again
+_FIRST_WAIT_S: Final = 0.25
+_PATIENCE_DOUBLINGS_MAX: Final = 3  # while the hub is silent, resends slow down to eight times the first interval
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to send, as whom, and whom to believe."""
+
+    host: str
+    port: int
+    network: str
+    device: PublicKey
+    hub: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkLimits:
+    """Patience and width."""
+
+    keepalive_s: int = 30
+    window: int = 32  # envelopes under way at once
+    resend_after_s: float = 5.0
+    reconnect_max_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the uplink is given instead of looking: clocks, and chance to spread the reconnects of a fleet."""
+
+    now_ms: Callable[[], UnixMs]
+    monotonic_s: Callable[[], float]
+    chance: Callable[[], float]  # uniform in [0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkState:
+    """A snapshot for people."""
+
+    is_connected: bool = False
+    is_enrolled: bool = False
+    beacon: BeaconNotice | None = None
+    published: int = 0  # envelopes, resends included
+    unbelievable: int = 0  # messages that proved nothing
+
+
+class Enroller:
+    """The enrollment on offer: the one that the hub has receipted, or a fresh one until it has."""
+
+    def __init__(self, outbox: Outbox, *, block: bytes, renew: Callable[[], bytes]) -> None:
+        """Offer ``block``; ``renew`` makes another, with a later time, when the hub does not know the device."""
+        self._outbox = outbox
+        self._renew = renew
+        self.block = block
+        self.is_done = outbox.enrolled() == block
+
+    def hear(self, line: ReceiptLine) -> None:
+        """Take in the hub's word on an enrollment.
+
+        Raises:
+            OutboxError: it cannot be remembered.
+        """
+        if line.digest != block_digest(self.block) or self.is_done:
+            return
+        if line.verdict in {Verdict.ACCEPTED, Verdict.DUPLICATE}:
+            self._outbox.set_enrolled(self.block)
+            self.is_done = True
+            log.info("enrollment_receipted")
+        else:
+            log.warning("enrollment_refused", verdict=line.verdict.slug)
+            self.block = self._renew()
+
+    def forgotten(self) -> None:
+        """Begin again: the hub says that it does not know this device.
+
+        Raises:
+            OutboxError: it cannot be remembered.
+        """
+        if self.is_done:
+            log.warning("enrollment_forgotten_by_hub")
+            self._outbox.set_enrolled(None)
+            self.block = self._renew()
+            self.is_done = False
+
+
+class Uplink:
+    """Brings one outbox to one hub. `run` belongs to one thread; `state` may be read from any."""
+
+    def __init__(
+        self, route: Route, *, outbox: Outbox, enroller: Enroller, limits: UplinkLimits, surroundings: Surroundings
+    ) -> None:
+        """Put the parts together; nothing is sent before `run`."""
+        self._route = route
+        self._outbox = outbox
+        self._enroller = enroller
+        self._limits = limits
+        self._surroundings = surroundings
+        self._beacon: BeaconNotice | None = None
+        self._is_connected = False
+        self._published = 0
+        self._unbelievable = 0
+        self._enrollment_sent_s: float | None = None
+        self._under_way: dict[int, float] = {}  # sequence -> when it was published on this connection
+        self._silent_rounds = 0
+
+    @property
+    def state(self) -> UplinkState:
+        """The uplink as it stands."""
+        return UplinkState(
+            self._is_connected, self._enroller.is_done, self._beacon, self._published, self._unbelievable
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Connect, send and listen until ``stop``. Reconnects for ever, ever more slowly, with jitter."""
+        failures = 0
+        while not stop.is_set():
+            began_s = self._surroundings.monotonic_s()
+            try:
+                self._connect_and_serve(stop)
+            except (UplinkError, OutboxError) as error:
+                is_settled = self._surroundings.monotonic_s() - began_s > _SETTLED_S
+                failures = 0 if is_settled else failures + 1
+                wait_s = self._wait_s(failures)
+                log.warning("uplink_lost", reason=str(error), retry_in_ms=int(wait_s * 1000))
+                stop.wait(wait_s)
+
+    def _connect_and_serve(self, stop: threading.Event) -> None:
+        route = self._route
+        connection = Connection(
+            client_id=route.device.name,
+            keepalive_s=self._limits.keepalive_s,
+            monotonic_s=self._surroundings.monotonic_s,
+        )
+        try:
+            topics = (receipt_topic(route.network, route.device), beacon_topic(route.network))
+            connection.open(route.host, route.port, topics=topics)
+            log.info("uplink_connected", host=route.host, port=route.port)
+            self._is_connected = True
+            self._under_way.clear()
+            self._enrollment_sent_s = None
+            while not stop.is_set():
+                self._send_due(connection)
+                for topic, block in connection.pump(_POLL_S):
+                    self._hear(topic, block)
+        finally:
+            self._is_connected = False
+            connection.close()
+
+    def _wait_s(self, failures: int) -> float:
+        ceiling_s = min(self._limits.reconnect_max_s, _FIRST_WAIT_S * 2.0 ** min(failures, 20))
+        return ceiling_s * (0.5 + 0.5 * self._surroundings.chance())
+
+    def _send_due(self, connection: Connection) -> None:
+        if not self._enroller.is_done:
+            self._send_enrollment(connection)
+            return
+        now_s = self._surroundings.monotonic_s()
+        late_s = now_s - self._patience_s()
+        waiting = self._outbox.waiting(at_most=self._limits.window)
+        overdue = [each for each in waiting if self._under_way.get(each.sequence, now_s) < late_s]
+        if overdue:
+            self._silent_rounds += 1
+            log.warning("receipts_overdue", envelopes=len(overdue), first_sequence=overdue[0].sequence)
+        for envelope in waiting:
+            is_due = envelope.sequence not in self._under_way or envelope in overdue
+            if is_due and connection.unacknowledged < self._limits.window:
+                connection.publish(envelope_topic(self._route.network, self._route.device), envelope.block)
+                self._under_way[envelope.sequence] = now_s
+                self._published += 1
+
+    def _send_enrollment(self, connection: Connection) -> None:
+        now_s = self._surroundings.monotonic_s()
+        if self._enrollment_sent_s is None or now_s - self._enrollment_sent_s > self._patience_s():
+            self._silent_rounds += self._enrollment_sent_s is not None
+            connection.publish(enrollment_topic(self._route.network, self._route.device), self._enroller.block)
+            self._enrollment_sent_s = now_s
+
+    def _patience_s(self) -> float:
+        """Twice as long after each silent round: a hub that is away must not come back to a flood."""
+        return self._limits.resend_after_s * 2.0 ** min(self._silent_rounds, _PATIENCE_DOUBLINGS_MAX)
+
+    def _hear(self, topic: str, block: bytes) -> None:
+        route = self._route
+        try:
+            if topic == beacon_topic(route.network):
+                self._beacon = believed_beacon(block, hub=route.hub, network=route.network, held=self._beacon)
+            elif topic == receipt_topic(route.network, route.device):
+                receipt = believed_receipt(block, hub=route.hub, network=route.network, device=route.device)
+                self._take_receipt(receipt, block)
+        except UnbelievableError as error:
+            self._unbelievable += 1
+            log.warning("message_disbelieved", reason=str(error))
+
+    def _take_receipt(self, receipt: Receipt, block: bytes) -> None:
+        self._silent_rounds = 0
+        settled = self._outbox.settle(receipt.lines, receipt=block, heard_at_ms=self._surroundings.now_ms())
+        for sequence in settled:
+            self._under_way.pop(sequence, None)
+        for line in receipt.lines:
+            if line.sequence == 0:
+                self._enroller.hear(line)
+            elif line.verdict is Verdict.UNKNOWN_DEVICE and line.sequence in self._under_way:
+                self._enroller.forgotten()
+        if not self._enroller.is_done:
+            self._under_way.clear()  # whatever was sent before the enrollment counts is sent again after it
