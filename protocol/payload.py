@@ -21,8 +21,9 @@ Version = Literal[1]
 Digest = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]  # SHA-256
 KeyId = Annotated[bytes, msgspec.Meta(min_length=34, max_length=34)]  # multicodec key, see identity
 Address = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]  # an EVM account
-Network = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
-Release = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,30}$")]
+# \Z, not $: the latter would let a line feed follow.
+Network = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}\Z")]
+Release = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,30}\Z")]
 Counter = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Millis = Annotated[UnixMs, msgspec.Meta(ge=0, le=2**53 - 1)]
 ConfidencePpm = Annotated[Ppm, msgspec.Meta(ge=0, le=1_000_000)]
