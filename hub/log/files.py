@@ -1,5 +1,6 @@
 """Names and durable acts: where segments lie, and what makes a write survive a power cut."""
 
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -39,11 +40,27 @@ def sync_directory(directory: Path) -> None:
     Raises:
         OSError: the disk refused.
     """
-    handle = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(directory, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        os.fsync(descriptor)
     finally:
-        os.close(handle)
+        os.close(descriptor)
+
+
+def lock_directory(directory: Path) -> int:
+    """Admit one writer; the lock goes when the returned descriptor is closed or its process ends, however it ends.
+
+    Raises:
+        BlockingIOError: another one holds it.
+        OSError: the lock file cannot be made.
+    """
+    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def write_whole(descriptor: int, content: bytes) -> None:

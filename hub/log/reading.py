@@ -1,6 +1,7 @@
 """Reading segments from disk: whole logs for judging, replay and reindexing, and single blocks for the gateway."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hub.domain.records import BlockPlace, HeaderRecord, LogRecord
@@ -65,7 +66,7 @@ def log_tip(sealed: Sequence[Path], hub: PublicKey) -> LogTip | None:
             pass
         last = last or verifier.tip
         if verifier.tip.batch is not None:
-            return LogTip(last.digest, last.segment, verifier.tip.batch, last.latest_at_ms)
+            return replace(last, batch=verifier.tip.batch)
     return last
 
 

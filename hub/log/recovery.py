@@ -9,6 +9,7 @@ commit mark before its blocks. What is cut then is kept in a file beside the seg
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hub.domain.records import HeaderRecord
 from hub.log.errors import CorruptSegmentError
@@ -21,6 +22,8 @@ from protocol.cose import open_sign1, sign1
 from protocol.errors import MalformedError, ProtocolError
 from protocol.identity import PublicKey, Signer
 from protocol.varint import encode_varint
+
+_MAX_FIRST_WRITE_BYTES: Final = 4_096  # the CAR's header and the segment's take less than 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def recover(path: Path, signer: Signer, after: LogTip | None) -> tuple[SegmentVe
     kept_bytes = verifier.committed_bytes
     if kept_bytes == size_bytes:
         return verifier, None
+    if verifier.header is None and size_bytes > _MAX_FIRST_WRITE_BYTES:
+        raise CorruptSegmentError(f"{path.name} has lost its beginning: restore it from a copy; nothing was changed")
     set_aside = _set_aside(path, kept_bytes, signer)
     descriptor = os.open(path, os.O_WRONLY)
     try:

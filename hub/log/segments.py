@@ -7,7 +7,6 @@ Invariants, tested in tests/unit/test_segments.py and tests/property/test_log_pr
 every acknowledged batch and no part of another; a refused write leaves the log as it was.
 """
 
-import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,12 +20,13 @@ from hub.log.appending import AppendingFile, seal_file
 from hub.log.errors import CorruptSegmentError, LogError
 from hub.log.files import (
     OPEN_SUFFIX,
+    lock_directory,
     open_segments,
     sealed_segments,
     segment_name,
     sync_directory,
 )
-from hub.log.reading import log_tip
+from hub.log.reading import log_tip, read_header
 from hub.log.recovery import Repair, recover
 from hub.log.verifier import EMPTY_LOG, LogTip
 from protocol.beacon import Beacon, BeaconNotice
@@ -112,7 +112,9 @@ class SegmentLog:
         """
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            log = cls(directory, terms, _lock(directory))
+            log = cls(directory, terms, lock_directory(directory))
+        except BlockingIOError as error:
+            raise LogError(f"another hub writes the log in {directory}: stop it, or use another folder") from error
         except OSError as error:
             raise LogError(f"cannot open the log in {directory}: {error.strerror}") from error
         try:
@@ -160,7 +162,7 @@ class SegmentLog:
         at_ms = max(relayed_at_ms, self.latest_at_ms)
         notice = BeaconNotice(1, header.network, beacon, made_at_ms, at_ms, self._tip.digest)
         (place,) = self._append((), notice)
-        self._tip = LogTip(place.digest, header.segment, self._tip.batch, at_ms)
+        self._advance(place, at_ms)
         return place
 
     def append_batch(
@@ -188,7 +190,7 @@ class SegmentLog:
         listed = tuple(IntakeEntry(entry.digest, entry.verdict) for entry in entries)
         intake = Intake(1, header.network, batch, received_at_ms, listed, tuple(unlisted), self._tip.digest)
         *kept, place = self._append(blocks, intake)
-        self._tip = LogTip(place.digest, header.segment, batch, received_at_ms)
+        self._advance(place, received_at_ms, batch)
         self._batches += 1
         self._blocks += len(blocks)
         return BatchRef(batch, header.epoch, header.segment, received_at_ms, place, tuple(kept))
@@ -206,7 +208,7 @@ class SegmentLog:
         at_ms = max(sealed_at_ms, self.latest_at_ms)
         seal = SegmentSeal(1, header.network, header.segment, self._batches, self._blocks, at_ms, self._tip.digest)
         (place,) = self._append((), seal)
-        self._tip = LogTip(place.digest, header.segment, self._tip.batch, at_ms)
+        self._advance(place, at_ms)
         file = self._require_file()
         self._header = None  # until the next segment has one
         try:
@@ -231,32 +233,35 @@ class SegmentLog:
         if len(unsealed) > 1:
             names = ", ".join(path.name for path in unsealed)
             raise CorruptSegmentError(f"more than one open segment ({names}): this folder mixes the logs of two hubs")
-        before = log_tip(sealed, hub)
-        self._tip = before or EMPTY_LOG
-        if unsealed and not self._reopen(unsealed[0], self._tip):
-            unsealed = []
-        if not unsealed:
-            self._begin(epoch, max(opened_at_ms, self.latest_at_ms))
+        self._tip = log_tip(sealed, hub) or EMPTY_LOG
+        if sealed:
+            self._check_network(read_header(sealed[-1], hub))
+        if not unsealed or not self._reopen(unsealed[0]):
+            # Where the clock was set back, epochs wait as receipt times do.
+            self._begin(max(epoch, self._tip.epoch), max(opened_at_ms, self.latest_at_ms))
         elif self.policy != self._terms.policy:
             self.roll(epoch=self.epoch, sealed_at_ms=opened_at_ms)
 
-    def _reopen(self, path: Path, after: LogTip) -> bool:
+    def _reopen(self, path: Path) -> bool:
         """Go on with an unsealed segment; False if it turned out to be sealed, or never begun."""
-        verifier, self.repair = recover(path, self._terms.signer, after)
+        verifier, self.repair = recover(path, self._terms.signer, self._tip)
         if verifier.header is None:
             path.unlink()  # not even its header reached the disk
             sync_directory(self._directory)
             return False
+        self._check_network(verifier.header)
         self._tip = verifier.tip
         if verifier.is_sealed:
             seal_file(path)
             return False
-        if verifier.header.network != self._terms.network:
-            raise LogError(f"this is the log of network {verifier.header.network!r}, not {self._terms.network!r}")
         self._header = verifier.header
         self._file = AppendingFile.reopen(path, verifier.committed_bytes)
         self._batches, self._blocks = verifier.batches, verifier.blocks
         return True
+
+    def _check_network(self, header: SegmentHeader) -> None:
+        if header.network != self._terms.network:
+            raise LogError(f"this is the log of network {header.network!r}, not of {self._terms.network!r}")
 
     def _begin(self, epoch: int, opened_at_ms: UnixMs) -> None:
         """Create the next segment with its header.
@@ -268,12 +273,11 @@ class SegmentLog:
         header = SegmentHeader(1, terms.network, segment, epoch, opened_at_ms, terms.policy, self._tip.digest)
         block = sign1(encode_payload(header), terms.signer)
         cid = Cid.of(block)
-        content = car_header(cid) + car_section(cid, block)
         path = self._directory / f"{segment_name(segment)}{OPEN_SUFFIX}"
         self._file = AppendingFile.create(path, car_header(cid) + car_section(cid, block))
         self._header = header
         self._batches, self._blocks = 0, 0
-        self._tip = LogTip(cid.digest, segment, self._tip.batch, opened_at_ms)
+        self._tip = LogTip(cid.digest, segment, epoch, self._tip.batch, opened_at_ms)
 
     def _append(self, blocks: Sequence[bytes], record: msgspec.Struct) -> tuple[BlockPlace, ...]:
         """Write ``blocks`` and the hub's ``record`` behind them; return all their places."""
@@ -288,6 +292,10 @@ class SegmentLog:
             places.append(BlockPlace(cid.digest, name, offset, len(block)))
         file.append(bytes(content))
         return tuple(places)
+
+    def _advance(self, last: BlockPlace, at_ms: UnixMs, batch: int | None = None) -> None:
+        tip = self._tip
+        self._tip = LogTip(last.digest, tip.segment, tip.epoch, tip.batch if batch is None else batch, at_ms)
 
     def _require_open(self) -> SegmentHeader:
         if self._header is None:
@@ -307,14 +315,3 @@ def _check_batch(entries: Sequence[LogEntry], unlisted: Sequence[Tally]) -> None
         raise ValueError(f"{len(entries)} entries and {len(unlisted)} tallies are more than one record lists")
     if any(tally.verdict.is_kept for tally in unlisted):
         raise ValueError("a kept block must be listed")
-
-
-def _lock(directory: Path) -> int:
-    """Take the lock that admits one writer; the system lets go of it when this process ends, however it ends."""
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise LogError(f"another hub writes the log in {directory}: stop it first, or use another folder") from error
-    return descriptor

@@ -42,17 +42,19 @@ class LogTip:
     Attributes:
         digest: the last hub record; 32 zero bytes before the first.
         segment: the last segment; 0 before the first.
+        epoch: its epoch; no later segment belongs to an earlier one.
         batch: the last batch, counted over all segments; None where only a part was read and none was in it.
         latest_at_ms: no later record may be earlier than this.
     """
 
     digest: bytes
     segment: int
+    epoch: int
     batch: int | None
     latest_at_ms: UnixMs
 
 
-EMPTY_LOG: Final = LogTip(NO_RECORD, 0, 0, UnixMs(0))
+EMPTY_LOG: Final = LogTip(NO_RECORD, 0, 0, 0, UnixMs(0))
 
 
 class SegmentVerifier:
@@ -73,7 +75,7 @@ class SegmentVerifier:
         self._after = after
         self._pending: list[tuple[bytes, BlockPlace]] = []
         self.header: SegmentHeader | None = None
-        self.tip = after or LogTip(NO_RECORD, 0, None, UnixMs(0))
+        self.tip = after or LogTip(NO_RECORD, 0, 0, None, UnixMs(0))
         self.committed_bytes = 0
         self.batches = 0
         self.blocks = 0
@@ -93,6 +95,8 @@ class SegmentVerifier:
             if found.cid != Cid.of_digest(place.digest):
                 raise self._corrupt(found.offset, "a block that is not DAG-CBOR")
             kind = _KINDS.get(signed.payload[1]) if signed.key == self._hub and len(signed.payload) > 1 else None
+            if self.header is None and kind is not SegmentHeader:
+                raise self._corrupt(found.offset, "it does not begin with a header signed by this hub's key")
             if kind is None:
                 self._pending.append((found.block, place))
                 return None
@@ -114,27 +118,24 @@ class SegmentVerifier:
         content = decode_payload(signed.payload, kind)
         if isinstance(content, SegmentHeader):
             record, moment_ms = self._begin(content, place)
-        elif self.header is None:
-            raise self._corrupt(place.offset, "the first block is not a segment header")
-        elif content.network != self.header.network or content.previous != self.tip.digest:
+        elif not self.header or content.network != self.header.network or content.previous != self.tip.digest:
             raise self._corrupt(place.offset, "a record that does not continue the one before")
         else:
             record, moment_ms = self._continue(content, place)
         if moment_ms < self.tip.latest_at_ms:
             raise self._corrupt(place.offset, "time runs backwards")
         batch = content.batch if isinstance(content, Intake) else self.tip.batch
-        segment = self.header.segment if self.header else 0
-        self.tip = LogTip(place.digest, segment, batch, moment_ms)
+        self.tip = LogTip(place.digest, self.tip.segment, self.tip.epoch, batch, moment_ms)
         self.committed_bytes = place.offset + place.length
         return record
 
     def _begin(self, header: SegmentHeader, place: BlockPlace) -> tuple[LogRecord, UnixMs]:
         after = EMPTY_LOG if header.segment == 1 else self._after
         continues = after is None or (header.segment, header.previous) == (after.segment + 1, after.digest)
-        if self.header is not None or self._pending or not continues:
+        if self.header is not None or not continues or header.epoch < self.tip.epoch:
             raise self._corrupt(place.offset, "a header that does not continue the log")
-        if header.segment == 1:
-            self.tip = EMPTY_LOG
+        tip = EMPTY_LOG if header.segment == 1 else self.tip
+        self.tip = LogTip(tip.digest, header.segment, header.epoch, tip.batch, tip.latest_at_ms)
         self.header = header
         return HeaderRecord(header, place), header.opened_at_ms
 
@@ -147,9 +148,7 @@ class SegmentVerifier:
             return NoticeRecord(content, place), content.relayed_at_ms
         if not isinstance(content, SegmentSeal):
             raise self._corrupt(place.offset, "a second header")
-        header = self.header
-        expected = (header.segment if header else 0, self.batches, self.blocks)
-        if (content.segment, content.batches, content.blocks) != expected:
+        if (content.segment, content.batches, content.blocks) != (self.tip.segment, self.batches, self.blocks):
             raise self._corrupt(place.offset, "the seal counts differently")
         self.is_sealed = True
         return SealRecord(content, place), content.sealed_at_ms
