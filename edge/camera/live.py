@@ -143,13 +143,17 @@ class LiveCamera(ClosesOnExit):
             if picture is None:
                 break
             at_ms = self._now_ms()
-            is_new = frozen.has_changed(picture, at_ms)
-            has_changed |= is_new
+            has_changed |= frozen.has_changed(picture, at_ms)
             if frozen.is_frozen(at_ms):
                 log.warning("camera_picture_frozen", camera=self._name)
                 break
+            try:
+                frame = Frame(picture, at_ms, self._frames_captured)
+            except ValueError as error:
+                log.warning("camera_picture_unusable", camera=self._name, reason=str(error))
+                break
             with self._news:
-                self._latest = Frame(picture, at_ms, self._frames_captured)
+                self._latest = frame
                 self._frames_captured += 1
                 self._news.notify_all()
         return has_changed

@@ -60,9 +60,12 @@ class InputTensor:
         """Work out where a frame of this size goes, and lay the padding around it once."""
         spec = self._spec
         if spec.resize == "letterbox":
-            ratio = min(spec.width / frame_size[0], spec.height / frame_size[1])
-            # Flooring is what the reference pre-processing does; a sliver still needs one pixel.
-            self._picture_size = (max(1, int(frame_size[0] * ratio)), max(1, int(frame_size[1] * ratio)))
+            across, down = frame_size
+            # Integers floor exactly, where 432 * (416 / 768) in floats is a hair below 234; a sliver needs one pixel.
+            if spec.width * down <= spec.height * across:
+                self._picture_size = (spec.width, max(1, down * spec.width // across))
+            else:
+                self._picture_size = (max(1, across * spec.height // down), spec.height)
         self._frame_size = frame_size
         width, height = self._picture_size
         self._float_picture = np.empty((height, width, 3), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Draw the self-test picture of the COCO manifests: things every COCO detector must find, told apart by colour too.
 
-Drawn, not photographed: it belongs to nobody and shows nobody. Oranges turn into apples or balls when red and blue are
-swapped; a wide picture shows whether the aspect is kept. Run it to write the picture anew::
+Drawn, not photographed: it belongs to nobody and shows nobody. An orange turns into something else when red and blue
+are swapped; a wide picture shows whether the aspect is kept. Run it to write the picture anew::
 
     python -m edge.models.draw_selftest edge/models/yolox-nano-selftest.png
 """
@@ -15,18 +15,17 @@ from edge.boxes import FloatArray
 from edge.camera.frame import BgrPicture
 
 _Bgr = tuple[int, int, int]
-WIDTH_PX, HEIGHT_PX = 640, 400
+WIDTH_PX, HEIGHT_PX = 860, 340
 _ORANGE_BGR = (0, 140, 255)
 _WHITE, _BLACK = (250, 250, 250), (25, 25, 25)
 
 
 def draw() -> BgrPicture:
-    """Return the picture, uint8 (400, 640, 3), BGR."""
+    """Return the picture, uint8 (340, 860, 3), BGR."""
     picture = np.full((HEIGHT_PX, WIDTH_PX, 3), 60, dtype=np.uint8)
-    _draw_stop_sign(picture, centre=(170, 105), radius=85)
-    _draw_clock(picture, centre=(470, 105), radius=88)
-    for x in (110, 320, 530):
-        _draw_orange(picture, centre=(x, 300), radius=72)
+    _draw_stop_sign(picture, centre=(110, 170), radius=85)
+    _draw_clock(picture, centre=(310, 170), radius=85)
+    _draw_orange(picture, centre=(645, 170), radius=95)
     soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
     return np.asarray(soft, dtype=np.uint8)
 
