@@ -9,7 +9,6 @@ from web3.logs import DISCARD
 from web3.types import TxReceipt
 
 from protocol.units import Wei
-from rewards.chain.artifact import load_artifact
 from rewards.chain.contract import RewardsContract
 from rewards.chain.errors import RefusedError
 from rewards.chain.node import checksum, translated
@@ -29,21 +28,14 @@ class RewardsAccount:
         """The account's 20 bytes."""
         return self.sender.account
 
-    def token(self) -> Contract:
-        """Return the pay token."""
-        with translated():
-            address = self.contract.calls.functions.token().call()
-        token: Contract = self.contract.web3.eth.contract(address=address, abi=load_artifact("CairnTestToken").abi)
-        return token
-
     def token_balance_wei(self, account: bytes | None = None) -> Wei:
         """Return how many tokens ``account`` (default: this one) holds."""
         with translated():
-            return Wei(self.token().functions.balanceOf(checksum(account or self.account)).call())
+            return Wei(self.contract.token.functions.balanceOf(checksum(account or self.account)).call())
 
     def mint(self, amount_wei: Wei, *, to: bytes | None = None) -> Mined:
         """Make test tokens; a real token refuses."""
-        return self._send(self.token(), "mint", checksum(to or self.account), amount_wei)[0]
+        return self._send(self.contract.token, "mint", checksum(to or self.account), amount_wei)[0]
 
     def stake(self, device_key: bytes, amount_wei: Wei) -> Mined:
         """Put ``amount_wei`` behind a device, approving exactly that much first if need be."""
@@ -124,7 +116,7 @@ class RewardsAccount:
         return posted
 
     def _approve(self, amount_wei: Wei) -> None:
-        token = self.token()
+        token = self.contract.token
         with translated():
             allowed_wei = token.functions.allowance(checksum(self.account), self.contract.address).call()
         if allowed_wei < amount_wei:

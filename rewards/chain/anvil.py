@@ -55,6 +55,7 @@ class Anvil:
         self.url = f"http://127.0.0.1:{port}"
         self.state_file = state_file
         self.options = options
+        self.save_failure: ChainError | None = None  # why the last save by itself failed, for whoever watches
         self._provider = HTTPProvider(self.url, request_kwargs={"timeout": 60.0})
         self._saving = threading.Lock()
         self._saved_block: str | None = None
@@ -107,10 +108,12 @@ class Anvil:
         pause_s = self.options.save_every_s
         while not self._closing.wait(pause_s) and self.process.poll() is None:
             began_s = time.monotonic()
-            # A node that dies or stalls shows in every other call; the keeper only tries again.
-            with suppress(ChainError):
+            try:
                 if self.rpc("eth_getBlockByNumber", "latest", False)["hash"] != self._saved_block:  # noqa: FBT003
                     self.save()
+                self.save_failure = None
+            except ChainError as error:
+                self.save_failure = error  # and try again: the disk may have room later
             # Never spend more than a tenth of the time on it, however long the chain has grown.
             pause_s = max(self.options.save_every_s, 9 * (time.monotonic() - began_s))
 

@@ -1,6 +1,7 @@
 """The compiled contracts that come with the package: nobody who runs the network needs a compiler."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -18,6 +19,7 @@ class Artifact:
     bytecode: bytes
     deployed_bytecode: bytes
     immutable_spans: tuple[tuple[int, int], ...]  # (first byte, length) in the deployed bytecode, zero there
+    sources_sha256: Mapping[str, str]  # path of every source, imported ones too, to its digest
 
     def is_code_of(self, code: bytes) -> bool:
         """Say whether ``code``, read from the chain, is this contract, whatever it was deployed with."""
@@ -47,4 +49,5 @@ def load_artifact(name: str) -> Artifact:
         bytecode=bytes.fromhex(parts["bytecode"][2:]),
         deployed_bytecode=bytes.fromhex(parts["deployedBytecode"][2:]),
         immutable_spans=tuple((span["start"], span["length"]) for span in parts["immutableReferences"]),
+        sources_sha256=parts["sourcesSha256"],
     )

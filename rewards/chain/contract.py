@@ -1,6 +1,7 @@
 """Read one CairnRewards contract. Every read may be pinned to a block, so that two readers get the same answer."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from eth_utils.address import to_canonical_address, to_checksum_address
@@ -60,11 +61,18 @@ class RewardsContract:
             found = self.web3.eth.get_block("latest" if number is None else number)
         return int(found["number"]), bytes(found["hash"]), int(found["timestamp"])
 
+    @cached_property
+    def token(self) -> Contract:
+        """The pay token, which can never change."""
+        with translated():
+            address = self.calls.functions.token().call()
+        token: Contract = self.web3.eth.contract(address=address, abi=load_artifact("CairnTestToken").abi)
+        return token
+
     def purses(self, block: BlockIdentifier = "latest") -> Purses:
         """Return where the contract's tokens belong, and how many it really holds."""
-        ask = self.calls.functions
+        ask, token = self.calls.functions, self.token
         with translated():
-            token = self.web3.eth.contract(address=ask.token().call(), abi=load_artifact("CairnTestToken").abi)
             return Purses(
                 bonded_wei=Wei(ask.bondedWei().call(block_identifier=block)),
                 funded_wei=Wei(ask.fundedWei().call(block_identifier=block)),
