@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.detector.detection import Detector
+from edge.pipeline import Pipeline
 from edge.track import FinishedTrack
 from edge.tracker import Tracker
-from firmware_sim.scenes import Scene
+from firmware_sim.camera import SimulatedCamera
 from firmware_sim.world import Visit, World
 from protocol.units import UnixMs
 
 MINUTE_MS = 60_000
-_SLACK_MS = 1_000  # a track may begin while less than half of its object is in the frame
+_AGREEMENT_MIN = 0.25  # a track of a quarter of a visit still counts it; a glimpse of it does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +33,44 @@ class Count:
 
 
 def watch(
-    world: World, camera_index: int, detector: Detector, *, until_ms: UnixMs, fps: int = 8
+    world: World, camera_index: int, detector: Detector, *, until_ms: UnixMs, frames_per_s: int = 8
 ) -> tuple[FinishedTrack, ...]:
-    """Return what the edge agent's detector and tracker count from the world's beginning to ``until_ms``.
+    """Return what the edge agent counts from the world's beginning to ``until_ms``: its own pipeline, in virtual time.
 
     Raises:
         ModelError: the model answered with something that is not boxes.
     """
-    scene, tracker = Scene(world, camera_index), Tracker()
-    finished: list[FinishedTrack] = []
-    starts_at_ms = world.settings.starts_at_ms
-    for index in range((until_ms - starts_at_ms) * fps // 1000):
-        at_ms = UnixMs(starts_at_ms + index * 1000 // fps)
-        finished += tracker.update(detector.detect(scene.frame_bgr(at_ms)), at_ms)
-    return (*finished, *tracker.finish())
+    clock = _VirtualClock(world.settings.starts_at_ms)
+    camera = SimulatedCamera(
+        world,
+        camera_index,
+        frames_per_s=frames_per_s,
+        now_ms=clock.now_ms,
+        ends_at_ms=until_ms,
+        sleep_s=clock.sleep_s,
+    )
+    with camera:
+        return tuple(Pipeline(camera, detector, Tracker()).run(lambda: False))
+
+
+class _VirtualClock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self, starts_at_ms: UnixMs) -> None:
+        self._now_ms = starts_at_ms
+
+    def now_ms(self) -> UnixMs:
+        return self._now_ms
+
+    def sleep_s(self, seconds: float) -> None:
+        self._now_ms = UnixMs(self._now_ms + round(seconds * 1000))
 
 
 def compare(world: World, camera_index: int, tracks: Iterable[FinishedTrack], *, minutes: int) -> Count:
     """Match tracks with the visits that begin in the world's first ``minutes``.
 
     A matched track counts in its visit's minute, whatever the camera's first frame of it; an unmatched one in its
-    own. A track is nobody's unless it shares time with a visit of its class. Later parts of a long track do not count.
+    own. A track is nobody's unless its time agrees with a visit of its class. Later parts of a long track do not count.
     """
     starts_at_ms = world.settings.starts_at_ms
     ends_at_ms = UnixMs(starts_at_ms + minutes * MINUTE_MS)
@@ -78,23 +96,25 @@ def compare(world: World, camera_index: int, tracks: Iterable[FinishedTrack], *,
 
 
 def _pairs(visits: Sequence[Visit], tracks: Sequence[FinishedTrack]) -> list[tuple[int, int]]:
-    """Pair greedily by shared time, the longest first."""
-    shared = sorted(
-        (-_shared_ms(visit, track), index, number)
+    """Pair greedily by how well the times agree, the best first."""
+    agreeing = sorted(
+        (-agreement, index, number)
         for index, visit in enumerate(visits)
         for number, track in enumerate(tracks)
-        if visit.class_id == track.class_id and _shared_ms(visit, track) > 0
+        if visit.class_id == track.class_id and (agreement := _agreement(visit, track)) >= _AGREEMENT_MIN
     )
     pairs: list[tuple[int, int]] = []
-    for _, index, number in shared:
+    for _, index, number in agreeing:
         if all(index != taken and number != used for taken, used in pairs):
             pairs.append((index, number))
     return pairs
 
 
-def _shared_ms(visit: Visit, track: FinishedTrack) -> int:
-    begins = max(visit.enters_ms - _SLACK_MS, track.first_seen_ms)
-    return min(visit.leaves_ms + _SLACK_MS, track.last_seen_ms) - begins
+def _agreement(visit: Visit, track: FinishedTrack) -> float:
+    """Return the time they share over the time they take together, 0..1."""
+    shared_ms = min(visit.leaves_ms, track.last_seen_ms) - max(visit.enters_ms, track.first_seen_ms)
+    together_ms = max(visit.leaves_ms, track.last_seen_ms) - min(visit.enters_ms, track.first_seen_ms)
+    return max(shared_ms, 0) / together_ms
 
 
 def _without(tracks: Sequence[FinishedTrack], used: set[int]) -> list[FinishedTrack]:

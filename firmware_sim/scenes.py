@@ -19,8 +19,8 @@ from protocol.units import UnixMs
 
 DAY_MS = 24 * 60_000  # a day of this world, so that a short run meets daylight and dusk
 _NOISE_MARGIN_PX = 64
-_NOISE_SIGMA = 4.0
-_DARKEST = 0.42  # gain of the sensor at dusk
+_NOISE_SIGMA = 3.0
+_DARKEST = 0.5  # gain of the sensor at dusk
 
 
 class Scene:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from firmware_sim.crowding import STEP_MS, Trace, is_clash
 from firmware_sim.vantage import FRAME_WIDTH_PX, POST_WIDTH_PX, FloatArray, Street, Vantage
 from protocol.classes import BICYCLE, CAR, PERSON
 from protocol.units import PPM_ONE, UnixMs
@@ -21,15 +21,12 @@ from protocol.units import PPM_ONE, UnixMs
 HALF_STREET_M = 22.0  # a street runs from -22 m to +22 m; its cameras look at the middle
 STREET_WIDTH_M = 9.0  # from the middle of one pavement to the middle of the other
 IDS_PER_BLOCK = 1_000_000
-LONGEST_WAIT_MS = 14 * 800  # how much later than due a passer may come, so that it hides nobody
+LONGEST_WAIT_MS = 11_200  # how much later than due a passer may come, so that it hides nobody
 LONGEST_STAY_MS = 60_000  # nobody stays on a street longer: 44 m at 1 m/s and one stop of 14 s
-_CHECK_STEP_MS = 200
-_WAIT_BETWEEN_TRIES_MS = 800
-_SHARED_SHARE = 0.3  # two passers hide each other when they share this part of the smaller one's box
+_WAIT_STEP_MS = 4 * STEP_MS
 _STOP_TRIES = 8
 _STOP_REACH_M = 12.0  # stops lie within this distance of the street's middle
 _WHOLE_SHARE = 0.9  # a stop shows at least this part of the passer, or nothing
-_GAP_M = 1.5  # between two of one lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +132,32 @@ def passers(
     """Yield a street's passers for ever, by the time they were due (up to ``LONGEST_WAIT_MS`` before they come)."""
     block = vantages[0].block_index
     dice = random.Random(f"cairn/{seed}/traffic/{block}")
-    recent: list[Passer] = []
+    recent: list[tuple[Passer, Trace]] = []
     due_ms = float(starts_at_ms)
     ordinal = 0
     while True:
         due_ms += dice.expovariate(settings.passes_per_minute / 60_000)
-        candidate = _draw(dice, block * IDS_PER_BLOCK + ordinal, int(due_ms), settings)
-        candidate = _with_stop(dice, candidate, street, vantages)
-        recent = [other for other in recent if other.goes_at_ms > due_ms]
-        for _ in range(LONGEST_WAIT_MS // _WAIT_BETWEEN_TRIES_MS):
-            if not any(_clash(candidate, other, street, vantages, settings) for other in recent):
-                recent.append(candidate)
-                ordinal += 1
-                yield candidate
-                break
-            candidate = _later(candidate)
+        comes_at_ms = -(-int(due_ms) // STEP_MS) * STEP_MS
+        passer = _draw(dice, block * IDS_PER_BLOCK + ordinal, comes_at_ms, settings)
+        passer = _with_stop(dice, passer, street, vantages)
+        recent = [pair for pair in recent if pair[0].goes_at_ms > due_ms]
+        came = _when_free(passer, _trace(passer, street, vantages), recent, settings)
+        if came is not None:
+            recent.append(came)
+            ordinal += 1
+            yield came[0]
 
 
-def _later(passer: Passer) -> Passer:
-    waypoints = tuple((at_ms + _WAIT_BETWEEN_TRIES_MS, along_m) for at_ms, along_m in passer.waypoints)
-    return replace(passer, waypoints=waypoints)
+def _when_free(
+    passer: Passer, trace: Trace, recent: list[tuple[Passer, Trace]], settings: TrafficSettings
+) -> tuple[Passer, Trace] | None:
+    """Let a passer come as soon as it is in nobody's way; None if that takes too long."""
+    for wait_ms in range(0, LONGEST_WAIT_MS, _WAIT_STEP_MS):
+        moved = trace.later(wait_ms // STEP_MS)
+        if not any(is_clash(moved, other, longest_occlusion_ms=settings.longest_occlusion_ms) for _, other in recent):
+            waypoints = tuple((at_ms + wait_ms, along_m) for at_ms, along_m in passer.waypoints)
+            return replace(passer, waypoints=waypoints), moved
+    return None
 
 
 def _draw(dice: random.Random, passer_id: int, comes_at_ms: int, settings: TrafficSettings) -> Passer:
@@ -211,35 +214,9 @@ def _shown_share(passer: Passer, street: Street, vantage: Vantage, at_ms: int) -
     return max(shown / (right - left), 1e-6)
 
 
-def _clash(
-    one: Passer, other: Passer, street: Street, vantages: tuple[Vantage, ...], settings: TrafficSettings
-) -> bool:
-    """Whether they would drive into each other, or one hide the other for too long."""
-    from_ms = max(one.comes_at_ms, other.comes_at_ms)
-    to_ms = min(one.goes_at_ms, other.goes_at_ms)
-    if from_ms >= to_ms:
-        return False
-    at_ms = np.arange(from_ms, to_ms, _CHECK_STEP_MS, dtype=np.float64)
-    lane_gap_m = abs(one.across_m - other.across_m)
-    if one.class_id == other.class_id != PERSON and lane_gap_m < one.size_m[1]:
-        gap_m = abs(one.along_m(at_ms) - other.along_m(at_ms)) - (one.size_m[0] + other.size_m[0]) / 2
-        if bool(np.any(gap_m < _GAP_M)):
-            return True
-    steps = settings.longest_occlusion_ms // _CHECK_STEP_MS
-    return any(_longest_run(_hides(one, other, street, vantage, at_ms)) > steps for vantage in vantages)
-
-
-def _hides(one: Passer, other: Passer, street: Street, vantage: Vantage, at_ms: FloatArray) -> npt.NDArray[np.bool_]:
-    left, right, top, bottom, _ = spans_px(one, street, vantage, at_ms)
-    other_left, other_right, other_top, other_bottom, _ = spans_px(other, street, vantage, at_ms)
-    across = np.minimum(right, other_right) - np.maximum(left, other_left)
-    down = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
-    smaller = np.minimum((right - left) * (bottom - top), (other_right - other_left) * (other_bottom - other_top))
-    shared = np.clip(across, 0, None) * np.clip(down, 0, None) / smaller
-    in_frame = (right > 0) & (other_right > 0) & (left < FRAME_WIDTH_PX) & (other_left < FRAME_WIDTH_PX)
-    return np.asarray(in_frame & (shared >= _SHARED_SHARE), np.bool_)
-
-
-def _longest_run(flags: npt.NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(np.int8), [0]))))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+def _trace(passer: Passer, street: Street, vantages: tuple[Vantage, ...]) -> Trace:
+    at_ms = np.arange(passer.comes_at_ms, passer.goes_at_ms, STEP_MS, dtype=np.float64)
+    spans = [spans_px(passer, street, vantage, at_ms) for vantage in vantages]
+    boxes_px = np.stack([np.stack([left, top, right, bottom]) for left, right, top, bottom, _ in spans], axis=1)
+    lane = None if passer.class_id == PERSON else (passer.class_id, passer.across_m, passer.size_m[1])
+    return Trace(passer.comes_at_ms // STEP_MS, passer.along_m(at_ms), boxes_px, passer.size_m[0], lane)

@@ -44,7 +44,7 @@ def accuracy(detector: Detector, frames: Sequence[Sample], *, threshold_ppm: int
         judged += _judge(frame, detector.detect(frame.frame_bgr))
         demanded += np.bincount(frame.labels[frame.is_plain], minlength=len(CLASSES))
     kept = [each for each in judged if each.confidence_ppm >= threshold_ppm]
-    right = sum(each.is_right for each in kept)
+    right = sum(int(each.is_right) for each in kept)
     return Accuracy(
         frames=len(frames),
         objects=int(demanded.sum()),
@@ -66,7 +66,7 @@ def _judge(frame: Sample, detections: tuple[Detection, ...]) -> list[_Judged]:
         overlaps = _overlaps(np.array(detection.box_px, np.float64), frame.boxes_px)
         overlaps[~free | (frame.labels != label)] = 0.0
         best = int(overlaps.argmax()) if len(overlaps) else -1
-        is_match = best >= 0 and overlaps[best] >= MATCH_IOU
+        is_match = best >= 0 and bool(overlaps[best] >= MATCH_IOU)
         if is_match:
             free[best] = False
             if not frame.is_plain[best]:

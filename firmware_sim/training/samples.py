@@ -28,6 +28,7 @@ class Sample:
 
     frame_bgr: npt.NDArray[np.uint8]  # (height, width, 3)
     boxes_px: npt.NDArray[np.float32]  # (count, 4)
+    whole_sides_px: npt.NDArray[np.float32]  # (count,): longer side before the cut: says how near and big it is
     labels: npt.NDArray[np.int64]  # (count,), index into CLASSES
     is_plain: npt.NDArray[np.bool_]  # (count,): visible enough to be demanded
 
@@ -55,6 +56,7 @@ def sample(world: World, scene: Scene, camera_index: int, at_ms: UnixMs) -> Samp
     return Sample(
         scene.frame_bgr(at_ms),
         np.clip(boxes, 0, limits),
+        (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0.0),
         np.array([CLASSES.index(sight.passer.class_id) for sight in sights], np.int64),
         np.array([sight.visible_ppm >= LEARN_VISIBLE_PPM for sight in sights], np.bool_),
     )

@@ -1,6 +1,7 @@
 """Which rows of the output answer for which true box, and the loss that follows.
 
-A box of a longer side below ``_SMALL_PX`` belongs to stride 8, a larger one to stride 16; its rows are the grid
+Somebody whose longer side, uncut by the frame, is below ``_SMALL_PX`` belongs to stride 8, others to stride 16: who
+enters the frame does not change strides on the way. The rows of a box are the grid
 points within 1.5 strides of its centre and inside it. Where boxes compete the one whose centre is nearer wins.
 Rows inside a box that is hardly visible are not judged.
 """
@@ -54,12 +55,12 @@ def target_of(sample: Sample) -> Target:
     box_of = np.full(count, -1, np.int64)
     is_judged = np.ones(count, np.bool_)
     for index, box in enumerate(sample.boxes_px):
-        centre, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+        centre = (box[:2] + box[2:]) / 2
         inside = np.all((box[:2] < _CENTRES_PX) & (box[2:] > _CENTRES_PX), axis=1)
         if not sample.is_plain[index]:
             is_judged &= ~inside
             continue
-        stride = STRIDES[0] if sides.max() < _SMALL_PX else STRIDES[1]
+        stride = STRIDES[0] if sample.whole_sides_px[index] < _SMALL_PX else STRIDES[1]
         away = np.abs(_CENTRES_PX - centre).max(1) / stride
         # A box thinner than a cell may contain no cell's middle: the cells next to its centre still answer.
         mine = (stride == GRID_STRIDES) & (((away < _REACH_STRIDES) & inside) | (away <= 0.5)) & (away < nearest)
@@ -89,13 +90,10 @@ def loss_of(output: Tensor, targets: list[Target]) -> Tensor:
     aim = torch.zeros_like(output[..., 4])
     aim[has] = 0.25 + 0.75 * overlap.detach()
     objectness = functional.binary_cross_entropy_with_logits(output[..., 4], aim, reduction="none")
-    # Most rows are empty: those already sure of it should not drown the others.
-    wrong = (torch.sigmoid(output[..., 4]).detach() - aim).abs()
-    weight = torch.where(has, torch.ones_like(wrong), wrong * wrong * 4.0) * is_judged
     kinds = functional.one_hot(labels, output.shape[-1] - 5).to(output.dtype)
     classes = functional.binary_cross_entropy_with_logits(output[has][:, 5:], kinds, reduction="sum")
     count = max(len(truth), 1)
-    return (3.0 * (1 - giou).sum() + (objectness * weight).sum() + classes) / count
+    return (4.0 * (1 - giou).sum() + (objectness * is_judged).sum() + classes) / count
 
 
 def _overlaps(boxes: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,11 +25,11 @@ from firmware_sim.training.shipping import ship
 from firmware_sim.training.targets import loss_of, target_of
 from firmware_sim.vantage import FRAME_HEIGHT_PX, FRAME_WIDTH_PX
 
-_PER_WORLD = 40
+_PER_WORLD = 50
 _WORLDS_AT_ONCE = 16  # so that one batch holds many streets
-_BATCH = 16
+_BATCH = 10
 _PEAK_RATE = 4e-3
-_BUSY_PASSES_PER_MINUTE = (10.0, 20.0, 40.0)
+_BUSY_PASSES_PER_MINUTE = (8.0, 16.0, 32.0)
 
 
 def stream(first_seed: int) -> Iterator[Sample]:
@@ -59,7 +59,8 @@ def _mirrored(sample: Sample) -> Sample:
 def train(*, seed: int, frames: int) -> TinyDetector:
     """Return the detector after ``frames`` training pictures (averaged weights), in eval mode."""
     torch.manual_seed(seed)
-    network = TinyDetector(len(CLASSES))
+    # This memory layout is a quarter faster on CPUs.
+    network = TinyDetector(len(CLASSES)).to(memory_format=torch.channels_last)
     average = copy.deepcopy(network)
     steps = frames // _BATCH
     optimiser = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=1e-3)
@@ -75,7 +76,7 @@ def train(*, seed: int, frames: int) -> TinyDetector:
         optimiser.step()
         schedule.step()
         _follow(average, network, min(0.995, (1 + step) / (10 + step)))
-        if step % 50 == 0:
+        if step % 100 == 0:
             sys.stderr.write(f"step {step} of {steps}: loss {loss.item():.3f}\n")
     return average.eval()
 
@@ -109,14 +110,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m firmware_sim.training.train",
         description=__doc__,
-        epilog="example: python -m firmware_sim.training.train --out firmware_sim/models --frames 24000",
+        epilog="example: python -m firmware_sim.training.train --out firmware_sim/models --frames 40000",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder that receives cairn-tiny.*")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and worlds, 0..98 (default 1)")
-    parser.add_argument("--frames", type=int, default=24_000, help="training pictures (default 24000)")
+    parser.add_argument("--frames", type=int, default=40_000, help="training pictures (default 40000)")
     options = parser.parse_args()
     if not (0 <= options.seed <= 98 and options.frames >= _BATCH):
-        parser.error("seed is 0..98, and it takes at least one batch of 16 pictures")
+        parser.error("seed is 0..98, and it takes at least one batch of 10 pictures")
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     export(train(seed=options.seed, frames=options.frames), options.out / "cairn-tiny.onnx")

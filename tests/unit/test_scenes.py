@@ -47,21 +47,23 @@ def test_a_frame_is_a_picture() -> None:
 def test_a_passer_changes_the_picture_inside_its_box_and_nowhere_far_from_it() -> None:
     world, scene = _scene(6)
     empty = _smooth(scene, _empty_moment(world))
-    checked = 0
-    for at_ms in range(20_000, 200_000, 700):
+    stands_out = []
+    for at_ms in range(20_000, DAY_MS // 2, 1_700):
         sights = world.sights(0, UnixMs(at_ms))
-        if len(sights) != 1 or sights[0].visible_ppm < 900_000:
+        if len(sights) != 1 or sights[0].visible_ppm < 900_000 or scene.daylight(UnixMs(at_ms)) < 0.9:
             continue
         frame = _smooth(scene, UnixMs(at_ms))
-        # Light drifts between the two moments: compare after taking the gain of a passer-free corner out.
-        change = np.abs(frame - empty * (frame[:20].mean() / empty[:20].mean())).mean(axis=2)
+        # Light drifts between the two moments: compare after taking each channel's usual gain out.
+        gain = np.median(frame / np.maximum(empty, 1), axis=(0, 1))
+        change = np.abs(frame - np.minimum(empty * gain, 255)).mean(axis=2)
         left, top, right, bottom = sights[0].box_px
         inside = change[top:bottom, left:right].mean()
         outside = change.copy()
         outside[max(top - 12, 0) : bottom + 12, max(left - 4, 0) : right + 4] = 0
-        assert inside > 2.5 * outside.mean()
-        checked += 1
-    assert checked >= 10
+        stands_out.append(bool(inside > 3 * outside.mean()))
+    # Now and then somebody wears the colour of the wall behind.
+    assert len(stands_out) >= 20
+    assert sum(stands_out) >= 0.9 * len(stands_out)
 
 
 def _smooth(scene: Scene, at_ms: UnixMs) -> npt.NDArray[np.float64]:
@@ -72,10 +74,10 @@ def test_day_turns_to_dusk_and_back() -> None:
     _, scene = _scene(5)
     light = [scene.daylight(UnixMs(at_ms)) for at_ms in range(0, DAY_MS, DAY_MS // 48)]
     assert max(light) == 1.0
-    assert 0.3 < min(light) < 0.5
+    assert 0.4 < min(light) < 0.6
     bright = scene.frame_bgr(UnixMs(light.index(max(light)) * (DAY_MS // 48))).mean()
     dark = scene.frame_bgr(UnixMs(light.index(min(light)) * (DAY_MS // 48))).mean()
-    assert dark < 0.6 * bright
+    assert dark < 0.7 * bright
 
 
 def test_every_sprite_fills_its_canvas_from_edge_to_edge() -> None:
