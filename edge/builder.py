@@ -6,6 +6,7 @@ heard, observations wait a while longer: an envelope without a beacon proves no 
 
 from collections import deque
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import islice
 
 from edge.track import FinishedTrack
@@ -17,6 +18,14 @@ from protocol.units import Udeg, UnixMs
 _MM_PER_UDEG = 112  # of latitude; longitude is never longer. 111.7 at the poles, rounded up: never claim too much
 _HALF_DIAGONAL_PPM = 707_107  # half the diagonal of a unit square, rounded up
 _NO_SKETCH = b""  # no model of ours defines an evidence sketch yet
+
+
+class Urgency(IntEnum):
+    """What an envelope still waits for."""
+
+    USUAL = 0  # more observations, and a beacon
+    SOON = 1  # a beacon only
+    NOW = 2  # nothing: whatever is in memory would be lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +87,23 @@ class DraftBuilder:
         self._waiting.append((now_ms, observation))
         return True
 
-    def draft(self, *, now_ms: UnixMs, beacon: Beacon | None, at_once: bool = False) -> Draft | None:
+    def draft(self, *, now_ms: UnixMs, beacon: Beacon | None, urgency: Urgency = Urgency.USUAL) -> Draft | None:
         """Return the envelope that is due, None if none is. It stays waiting until `sent` says it is signed.
 
         Args:
             now_ms: the device's time; becomes ``created_at_ms``.
             beacon: the latest beacon heard; None where none was.
-            at_once: do not wait for more observations (but still for a beacon).
+            urgency: what not to wait for.
         """
         if not self._waiting:
             return None
-        # A clock that stepped back must not hold observations for ever: any odd wait counts as long enough.
+        # A clock that stepped back must not hold observations for ever: a negative wait counts as long enough.
         waited_ms = now_ms - self._waiting[0][0]
-        is_early = 0 <= waited_ms < self._limits.max_delay_ms and len(self._waiting) < self._limits.max_observations
-        if is_early and not at_once:
+        is_young = 0 <= waited_ms < self._limits.max_delay_ms and len(self._waiting) < self._limits.max_observations
+        if urgency < Urgency.SOON and is_young:
             return None
-        if beacon is None and 0 <= waited_ms < self._limits.beacon_patience_ms:
+        lacks_beacon = beacon is None and 0 <= waited_ms < self._limits.beacon_patience_ms
+        if urgency < Urgency.NOW and lacks_beacon:
             return None
         first = islice(self._waiting, self._limits.max_observations)
         return Draft(

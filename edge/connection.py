@@ -24,8 +24,10 @@ class UplinkError(Exception):
 class Connection:
     """A connection that is open from `open` to `close`. Used by one thread."""
 
-    def __init__(self, *, client_id: str, keepalive_s: int, monotonic_s: Callable[[], float]) -> None:
-        """Prepare a persistent session under ``client_id``; nothing is sent yet."""
+    def __init__(
+        self, *, client_id: str, keepalive_s: int, monotonic_s: Callable[[], float], is_persistent: bool = True
+    ) -> None:
+        """Prepare a session under ``client_id``, kept by the broker if persistent; nothing is sent yet."""
         self._monotonic_s = monotonic_s
         self._keepalive_s = keepalive_s
         self._heard: list[tuple[str, bytes]] = []
@@ -36,7 +38,7 @@ class Connection:
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=False,
+            clean_session=not is_persistent,
             protocol=MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )

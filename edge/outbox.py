@@ -11,26 +11,18 @@ Invariants: tests/property/test_outbox_crashes.py.
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from edge.identity import sync_directory
+from edge.outbox_tables import SCHEMA, count, keep_receipt, roll_back, sentence, set_fact
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.receipt import ReceiptLine
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
-# STRICT: a column holds what it says. Facts are few and small: the end of the chain, the enrollment.
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS envelope (
-  sequence INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, block BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
-  refused INTEGER) STRICT;
-CREATE TABLE IF NOT EXISTS receipt (
-  number INTEGER PRIMARY KEY AUTOINCREMENT, heard_at_ms INTEGER NOT NULL, block BLOB NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS tally (verdict INTEGER PRIMARY KEY, envelopes INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, number INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
-"""
 _LAST: Final = "last_envelope"
 _ENROLLED: Final = "enrolled"
 
@@ -88,6 +80,14 @@ class OutboxDepth:
     oldest_created_at_ms: UnixMs | None
 
 
+@dataclass(slots=True)
+class _Change:
+    """By how much a transaction changes what waits."""
+
+    envelopes: int = 0
+    block_bytes: int = 0
+
+
 class Outbox:
     """One device's outbox. May be used from several threads. One error family: OutboxError."""
 
@@ -112,14 +112,15 @@ class Outbox:
             connection.execute("PRAGMA journal_mode=WAL")
             # FULL: a commit has reached the disk when it returns; about 2 ms, and envelopes are few.
             connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_SCHEMA)
+            connection.executescript(SCHEMA)
             # What a hub refused once is offered again after each start: the hub may have been mended.
             connection.execute("UPDATE envelope SET refused = NULL WHERE refused IS NOT NULL")
+            sync_directory(path.parent)  # SQLite does not do it for a new database in WAL mode
             return cls(path, connection, limits)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             if connection is not None:
                 connection.close()
-            raise OutboxError(_sentence(path, error)) from error
+            raise OutboxError(sentence(path, error)) from error
 
     def close(self) -> None:
         """Close the file; the outbox may be opened again."""
@@ -133,16 +134,14 @@ class Outbox:
             OutboxFullError: no room; nothing was changed.
             OutboxError: not written; nothing was changed.
         """
-        with self._transaction() as connection:
+        with self._transaction() as (connection, change):
             self._require_room(len(envelope.block))
             connection.execute(
                 "INSERT INTO envelope (sequence, digest, block, created_at_ms) VALUES (?, ?, ?, ?)",
                 (envelope.sequence, envelope.digest, envelope.block, envelope.created_at_ms),
             )
-            _set_fact(connection, _LAST, envelope.sequence, envelope.digest)
-        with self._lock:
-            self._envelopes += 1
-            self._block_bytes += len(envelope.block)
+            set_fact(connection, _LAST, envelope.sequence, envelope.digest)
+            change.envelopes, change.block_bytes = 1, len(envelope.block)
 
     def require_room(self, block_bytes: int) -> None:
         """Return quietly if a block of that size would be accepted.
@@ -185,28 +184,25 @@ class Outbox:
             OutboxError: not written; nothing was changed.
         """
         settled: list[int] = []
-        freed_bytes = 0
-        with self._transaction() as connection:
+        with self._transaction() as (connection, change):
             for line in lines:
                 row = connection.execute(
                     "SELECT length(block) FROM envelope WHERE sequence = ? AND digest = ?", (line.sequence, line.digest)
                 ).fetchone()
                 if row is None:
                     continue
-                _count(connection, line.verdict)
+                count(connection, line.verdict)
                 if line.verdict.is_final:
                     connection.execute("DELETE FROM envelope WHERE sequence = ?", (line.sequence,))
                     settled.append(line.sequence)
-                    freed_bytes += row[0]
+                    change.envelopes -= 1
+                    change.block_bytes -= row[0]
                 elif line.verdict is not Verdict.UNKNOWN_DEVICE:
                     connection.execute(
                         "UPDATE envelope SET refused = ? WHERE sequence = ?", (int(line.verdict), line.sequence)
                     )
             if settled:
-                _keep_receipt(connection, receipt, heard_at_ms, self._limits.receipts)
-        with self._lock:
-            self._envelopes -= len(settled)
-            self._block_bytes -= freed_bytes
+                keep_receipt(connection, receipt, heard_at_ms, self._limits.receipts)
         return tuple(settled)
 
     def depth(self) -> OutboxDepth:
@@ -234,11 +230,11 @@ class Outbox:
         Raises:
             OutboxError: not written.
         """
-        with self._transaction() as connection:
+        with self._transaction() as (connection, _):
             if block is None:
                 connection.execute("DELETE FROM fact WHERE name = ?", (_ENROLLED,))
             else:
-                _set_fact(connection, _ENROLLED, 0, block)
+                set_fact(connection, _ENROLLED, 0, block)
 
     def _require_room(self, block_bytes: int) -> None:
         limits = self._limits
@@ -261,60 +257,40 @@ class Outbox:
             with self._lock:
                 return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise OutboxError(_sentence(self._path, error)) from error
+            raise OutboxError(sentence(self._path, error)) from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, durable at the end of the block."""
+    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, _Change]]:
+        """All or nothing, durable at the end of the block; the change is counted if it happened."""
         with self._lock:
             connection = self._connection
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                yield connection
+                change = _Change()
+                yield connection, change
                 connection.execute("COMMIT")
+                self._envelopes += change.envelopes
+                self._block_bytes += change.block_bytes
             except sqlite3.Error as error:
-                _roll_back(connection)
-                raise OutboxError(_sentence(self._path, error)) from error
+                roll_back(connection)
+                raise OutboxError(sentence(self._path, error)) from error
             except BaseException:
-                _roll_back(connection)
+                roll_back(connection)
                 raise
 
 
-def _roll_back(connection: sqlite3.Connection) -> None:
-    # A failed COMMIT may have rolled back already; a disk that is full may refuse even this, and SQLite then
-    # discards the transaction when the file is next used.
-    with suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+def peek_depth(path: Path, *, limits: OutboxLimits) -> OutboxDepth:
+    """Return how much waits in the outbox at ``path`` without changing it; an agent may be using it.
 
-
-def _set_fact(connection: sqlite3.Connection, name: str, number: int, content: bytes) -> None:
-    connection.execute("INSERT OR REPLACE INTO fact (name, number, content) VALUES (?, ?, ?)", (name, number, content))
-
-
-def _count(connection: sqlite3.Connection, verdict: Verdict) -> None:
-    connection.execute(
-        "INSERT INTO tally (verdict, envelopes) VALUES (?, 1) "
-        "ON CONFLICT (verdict) DO UPDATE SET envelopes = envelopes + 1",
-        (int(verdict),),
-    )
-
-
-def _keep_receipt(connection: sqlite3.Connection, block: bytes, heard_at_ms: UnixMs, at_most: int) -> None:
-    cursor = connection.execute("INSERT INTO receipt (heard_at_ms, block) VALUES (?, ?)", (heard_at_ms, block))
-    connection.execute("DELETE FROM receipt WHERE number <= ?", ((cursor.lastrowid or 0) - at_most,))
-
-
-def _sentence(path: Path, error: sqlite3.Error) -> str:
-    """Say what is wrong with the file in the owner's words."""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if isinstance(code, int) else None
-    if primary == sqlite3.SQLITE_FULL:
-        return f"the disk of {path} is full: free some space; what was accepted is safe and sending goes on"
-    if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return f"{path} cannot be written: check that its directory exists, is yours and is not mounted read-only"
-    if primary in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return f"{path} is damaged: move it away and start again; the sequence file keeps numbers from being reused"
-    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return f"{path} is in use by another program: close it, then try again"
-    return f"{path} cannot be used ({error}): check the disk"
+    Raises:
+        OutboxError: there is none, or it cannot be read.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
+        return Outbox(path, connection, limits).depth()
+    except sqlite3.Error as error:
+        raise OutboxError(sentence(path, error)) from error
+    finally:
+        if connection is not None:
+            connection.close()

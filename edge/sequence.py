@@ -52,12 +52,8 @@ class SequenceLedger:
         _write(path, _State(boot=0, used_until=0))
 
     @classmethod
-    def open(cls, path: Path, *, last_used: int) -> Self:
-        """Lock the file, count one more boot, and go on above everything that may have been used.
-
-        Args:
-            path: the file that `create` made.
-            last_used: the highest number the outbox knows of, 0 for none.
+    def open(cls, path: Path) -> Self:
+        """Lock the file that `create` made, count one more boot, and go on above everything that may have been used.
 
         Raises:
             SequenceError: missing, damaged, not writable, or another agent holds it.
@@ -65,7 +61,7 @@ class SequenceLedger:
         lock = _lock(path)
         try:
             state = _read(path)
-            state = _State(boot=state.boot + 1, used_until=max(state.used_until, last_used))
+            state = _State(boot=state.boot + 1, used_until=state.used_until)
             _write(path, state)
         except SequenceError:
             os.close(lock)
@@ -76,6 +72,10 @@ class SequenceLedger:
     def boot(self) -> int:
         """How many times this device has started, this time included."""
         return self._state.boot
+
+    def never_below(self, last_used: int) -> None:
+        """Go on above ``last_used``, the highest number the outbox knows of: this file may be an old copy."""
+        self._next = max(self._next, last_used + 1)
 
     def take(self) -> int:
         """Return the next number; it is spent, whatever becomes of the envelope.
@@ -97,6 +97,16 @@ class SequenceLedger:
             _write(self._path, _State(boot=self._state.boot, used_until=self._next - 1))
         finally:
             os.close(self._lock)
+
+
+def read_ledger(path: Path) -> tuple[int, int]:
+    """Return the boots counted and the number up to which numbers are reserved, for people; locks nothing.
+
+    Raises:
+        SequenceError: missing or damaged.
+    """
+    state = _read(path)
+    return state.boot, state.used_until
 
 
 def _lock(path: Path) -> int:

@@ -1,0 +1,77 @@
+"""The first minute of a device: its directory, its key, its sequence file and its settings file."""
+
+import json
+import os
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+from edge.identity import create_key_file, load_key_file, sync_directory
+from edge.sequence import SequenceLedger, read_ledger
+from protocol.identity import KeyPair
+
+
+class SetupError(Exception):
+    """The device cannot be set up as asked; the message says what to do."""
+
+
+def set_up(directory: Path, text: str, *, key_name: str, sequence_name: str, settings_name: str) -> KeyPair:
+    """Make the device in ``directory`` with the settings ``text``; a key that is there already is kept.
+
+    The settings file comes last: a directory that has one is complete.
+
+    Raises:
+        SetupError: it is a device already, or the directory cannot be written.
+        KeyFileError, SequenceError: a key or sequence file is there and cannot be trusted.
+    """
+    settings_path = directory / settings_name
+    if settings_path.exists():
+        raise SetupError(f"{settings_path} is there already: edit it, or choose another directory with --dir")
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = _key_with_sequence(directory / key_name, directory / sequence_name)
+        with settings_path.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_directory(directory)
+    except OSError as error:
+        raise SetupError(f"{directory} cannot be written ({error.strerror}): choose another with --dir") from error
+    return key
+
+
+def _key_with_sequence(key_path: Path, sequence_path: Path) -> KeyPair:
+    # The sequence file first: a key without one must never sign, and a sequence file without a key harms nobody.
+    if key_path.exists():
+        read_ledger(sequence_path)
+        return load_key_file(key_path)
+    if not sequence_path.exists():
+        SequenceLedger.create(sequence_path)
+    return create_key_file(key_path)
+
+
+def toml_text(tables: Mapping[str, object], *, header: str) -> str:
+    """Return ``tables`` (plain values and one level of tables) as TOML under the comment ``header``."""
+    lines = [f"# {line}" for line in header.splitlines()]
+    lines += [f"{name} = {_toml_value(value)}" for name, value in tables.items() if not isinstance(value, Mapping)]
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml_value(inner)}" for key, inner in value.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: object) -> str:
+    # A JSON string is a TOML basic string as long as nothing beyond ASCII is written as a pair of surrogates.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def scaled(text: str, *, by: int, name: str) -> int:
+    """Return the decimal number in ``text`` times ``by``, exactly, rounded half to even: degrees to micro-degrees.
+
+    Raises:
+        SetupError: not a decimal number.
+    """
+    try:
+        return int((Decimal(text) * by).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise SetupError(f"{name} must be a decimal number, not {text!r}") from error
