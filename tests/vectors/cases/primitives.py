@@ -157,7 +157,7 @@ _DAGCBOR_REFUSED: Final = {
     "nested 33 deep": "81" * 33 + "00",
 }
 _DAGCBOR_ALLOWED_ELSEWHERE: Final = {
-    "a floating-point number: DAG-CBOR, but Cairn signs integers only": "fb3ff0000000000000",
+    "a floating-point number: DAG-CBOR, but Cairn signs integers only": "fb3ff8000000000000",
     "nested 33 deep": "81" * 33 + "00",
 }
 

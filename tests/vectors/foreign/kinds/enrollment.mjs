@@ -1,0 +1,2 @@
+// See ../signed.mjs.
+export { accept, outputs } from '../signed.mjs'
