@@ -1,6 +1,7 @@
 """What the log holds about the messages of one batch: looked up in a handful of statements, not five a message."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from sqlalchemy import Connection, select, tuple_
 
@@ -110,3 +111,70 @@ def _beacons(connection: Connection, beacons: set[Beacon]) -> dict[Beacon, UnixM
         ):
             made[Beacon(row.round, row.hash)] = UnixMs(row.made_at_ms)
     return made
+
+
+class EarlierStanding:
+    """A `Standing` of everything the log held before an epoch began; nothing later. For judging that epoch."""
+
+    def __init__(self, connection: Connection, *, epoch: int, started_at_ms: UnixMs) -> None:
+        """Look up in ``connection``, which must stay open as long as this is asked."""
+        self._connection = connection
+        self._epoch = epoch
+        self._started_at_ms = started_at_ms
+
+    @lru_cache(maxsize=65_536)  # noqa: B019 # lives for one judging
+    def _device_id(self, device: PublicKey) -> int | None:
+        columns = tables.entries.c
+        enrolled = (
+            select(tables.devices.c.device_id)
+            .join(tables.entries, columns.entry == tables.devices.c.device_id)
+            .where(tables.devices.c.name == device.name, columns.epoch < self._epoch)
+        )
+        return self._connection.execute(enrolled).scalar()
+
+    def is_enrolled(self, device: PublicKey) -> bool:
+        """See `hub.domain.admission.Standing`."""
+        return self._device_id(device) is not None
+
+    def digest_at(self, device: PublicKey, sequence: int) -> bytes | None:
+        """See `hub.domain.admission.Standing`."""
+        columns = tables.entries.c
+        device_id = self._device_id(device)
+        if device_id is None:
+            return None
+        query = (
+            select(columns.digest)
+            .where(columns.device_id == device_id, columns.sequence == sequence)
+            .where(columns.kind == tables.ENVELOPE, columns.epoch < self._epoch)
+            .order_by(columns.entry)
+            .limit(1)
+        )
+        return self._connection.execute(query).scalar()
+
+    def holds(self, digest: bytes) -> bool:
+        """See `hub.domain.admission.Standing`."""
+        columns = tables.entries.c
+        kept = columns.segment.is_not(None)
+        query = select(columns.entry).where(columns.digest == digest, kept, columns.epoch < self._epoch)
+        return self._connection.execute(query).first() is not None
+
+    def claimed(self, observations_digest: bytes) -> bool:
+        """See `hub.domain.admission.Standing`."""
+        columns = tables.entries.c
+        query = select(columns.entry).where(
+            columns.observations_digest.is_not(None),
+            columns.observations_digest == observations_digest,
+            columns.epoch < self._epoch,
+        )
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def beacon_made_at_ms(self, beacon: Beacon) -> UnixMs | None:
+        """See `hub.domain.admission.Standing`."""
+        columns = tables.beacons.c
+        query = select(columns.made_at_ms).where(
+            columns.round == beacon.round,
+            columns.hash == beacon.hash,
+            columns.relayed_at_ms < self._started_at_ms,
+        )
+        made_at_ms = self._connection.execute(query).scalar()
+        return None if made_at_ms is None else UnixMs(made_at_ms)

@@ -1,18 +1,23 @@
 """The store as the rest of the hub sees it: what is written, and what admission asks. Pages for people: `reading`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 from sqlalchemy import delete, select
 
 from hub.domain.admission import Opened
+from hub.domain.records import BlockPlace
 from hub.store import tables
+from hub.store.epochs import EpochRow, last_closed_epoch, write_epoch
 from hub.store.logged import LoggedBatch
 from hub.store.session import Database, StoreError
-from hub.store.standing import BatchStanding
+from hub.store.standing import BatchStanding, EarlierStanding
 from hub.store.writing import write_batch, write_notice
 from protocol.beacon import BeaconNotice
+from protocol.manifest import VerdictRow
+from protocol.units import UnixMs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,16 @@ class Store:
         with self.database.reading() as connection:
             return BatchStanding(connection, opened)
 
+    @contextmanager
+    def standing_before(self, epoch: int, started_at_ms: UnixMs) -> Iterator[EarlierStanding]:
+        """Yield what the log held before ``epoch``, which began at ``started_at_ms``.
+
+        Raises:
+            StoreError: the database did not answer.
+        """
+        with self.database.reading() as connection:
+            yield EarlierStanding(connection, epoch=epoch, started_at_ms=started_at_ms)
+
     def last_batch(self) -> IndexedBatch | None:
         """Return how far the index has come."""
         columns = tables.batches.c
@@ -75,6 +90,20 @@ class Store:
                 f"the database knows batch {indexed.batch}, the log ends at {last_logged_batch}: "
                 "it belongs to another log; run `cairn-hub reindex`"
             )
+
+    def close_epoch(self, row: EpochRow, judged: Sequence[VerdictRow], places: Sequence[BlockPlace]) -> None:
+        """Index a closed epoch; see `write_epoch`.
+
+        Raises:
+            StoreError: the database refused; nothing was written.
+        """
+        with self.database.writing() as connection:
+            write_epoch(connection, row, judged, places)
+
+    def last_closed_epoch(self) -> int:
+        """Return the last epoch that is closed and indexed; 0 before the first."""
+        with self.database.reading() as connection:
+            return last_closed_epoch(connection)
 
     def empty(self) -> None:
         """Forget everything, to be indexed again."""

@@ -152,8 +152,8 @@ epoch_counts = Table(
 segments = Table(
     "segments",
     metadata,
-    Column("segment", _Number, primary_key=True, autoincrement=False),
-    Column("epoch", BigInteger, ForeignKey("epochs.epoch"), nullable=False),
+    Column("epoch", BigInteger, ForeignKey("epochs.epoch"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # in log order
     Column("car", LargeBinary(64), nullable=False),
     Column("piece", LargeBinary(96), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -164,7 +164,7 @@ blocks = Table(
     metadata,
     # Published blocks that no device made: hub records, verdict pages, manifests.
     Column("digest", LargeBinary(32), primary_key=True),
-    Column("piece", LargeBinary(96), nullable=False),
+    Column("file", String(40), nullable=False),
     Column("offset_bytes", BigInteger, nullable=False),
     Column("length_bytes", Integer, nullable=False),
 )

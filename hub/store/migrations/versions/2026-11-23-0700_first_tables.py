@@ -33,7 +33,7 @@ def upgrade() -> None:
     op.create_table(
         "blocks",
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("piece", sa.LargeBinary(length=96), nullable=False),
+        sa.Column("file", sa.String(length=40), nullable=False),
         sa.Column("offset_bytes", sa.BigInteger(), nullable=False),
         sa.Column("length_bytes", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
@@ -145,13 +145,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "segments",
-        sa.Column("segment", _NUMBER, autoincrement=False, nullable=False),
         sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("car", sa.LargeBinary(length=64), nullable=False),
         sa.Column("piece", sa.LargeBinary(length=96), nullable=False),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["epoch"], ["epochs.epoch"]),
-        sa.PrimaryKeyConstraint("segment"),
+        sa.PrimaryKeyConstraint("epoch", "place"),
     )
     op.create_table(
         "tallies",

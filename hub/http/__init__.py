@@ -1,0 +1,1 @@
+"""The doors for people and programs: the API, the gateway for published bytes, the pages."""
