@@ -116,9 +116,7 @@ def test_car_files_read_back_with_offsets() -> None:
         assert [str(block.cid) for block in found] == [block["cid"] for block in case["blocks"]]
         for block, expected in zip(found, case["blocks"], strict=True):
             assert (block.offset, block.length) == (expected["offset"], expected["length"])
-            assert (
-                file[block.offset : block.offset + block.length] == block.block == bytes.fromhex(expected["block_hex"])
-            )
+            assert file[block.offset : block.offset + block.length].hex() == block.block.hex() == expected["block_hex"]
         assert (str(reader.root), reader.end_offset) == (case["root"], case["end_offset"])
 
 
