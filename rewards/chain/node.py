@@ -11,6 +11,7 @@ from web3.exceptions import (
     Web3Exception,
     Web3RPCError,
 )
+from web3.types import RPCEndpoint
 
 from rewards.chain.errors import ChainError, ChainUnreachableError, TransactionPendingError
 from rewards.chain.refusal import refusal_from
@@ -22,7 +23,14 @@ def connect(url: str, *, chain_id: int, timeout_s: float = 20.0) -> Web3:
     Raises:
         ChainUnreachableError: nobody answers, or the node serves another chain.
     """
-    web3 = Web3(HTTPProvider(url, request_kwargs={"timeout": timeout_s}))
+    # web3 asks for the chain's id before every call; it cannot change under one URL we have checked.
+    provider = HTTPProvider(
+        url,
+        request_kwargs={"timeout": timeout_s},
+        cache_allowed_requests=True,
+        cacheable_requests={RPCEndpoint("eth_chainId")},
+    )
+    web3 = Web3(provider)
     with translated():
         found = web3.eth.chain_id
     if found != chain_id:

@@ -24,7 +24,7 @@ _TIP_FLOOR_WEI = 1_000_000  # 0.001 gwei: rollups ask no more, and a tip of zero
 # Between simulation and block another hub's vote may arrive, and this one then also posts the root. Unused gas is free.
 _GAS_MARGIN = 100_000
 _NONCE_TRIES = 4
-_POLL_S = 0.05
+_POLL_S = 0.02
 
 
 class Sender:

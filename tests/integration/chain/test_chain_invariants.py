@@ -189,6 +189,6 @@ def test_the_purses_add_up_whatever_happens(deploy: Deploy, act: Act, plant: Pla
     run_state_machine_as_test(
         FreshMarket,
         settings=settings(
-            max_examples=8, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=6, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
