@@ -39,6 +39,10 @@ class Enrolled:
     created_at_ms: UnixMs
     digest: bytes
 
+    def __post_init__(self) -> None:
+        if len(self.owner) != 20 or len(self.digest) != 32 or self.created_at_ms < 0:
+            raise EvidenceError("an enrollment has an owner of 20 bytes, a digest of 32 and a time")
+
 
 @dataclass(frozen=True, slots=True)
 class EpochEvidence:

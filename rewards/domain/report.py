@@ -55,6 +55,10 @@ class DeviceBond:
     amount_wei: Wei
     since_block: int
 
+    def __post_init__(self) -> None:
+        if len(self.device_key) != 32 or len(self.owner) != 20 or self.since_block < 0:
+            raise ReportError("a bond has a key of 32 bytes, an owner of 20 and a block")
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -75,6 +79,10 @@ class Line:
             raise ReportError(f"{self.device.name}: a share of {self.share_wei} wei does not go with {self.reason}")
         if self.share_wei and self.owner is None:
             raise ReportError(f"{self.device.name} has a share but no owner")
+        if self.owner is not None and len(self.owner) != 20:
+            raise ReportError(f"the owner of {self.device.name} has {len(self.owner)} bytes, not 20")
+        if min(self.envelopes, self.observations, self.weight_ppm, *self.slots) < 0:
+            raise ReportError(f"{self.device.name}: nothing can be counted below zero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,10 @@ class Ledger:
     chain_id: int
     contract: bytes
     registry_block: int
+
+    def __post_init__(self) -> None:
+        if len(self.contract) != 20 or self.chain_id < 1 or self.registry_block < 0:
+            raise ReportError("a contract has 20 bytes, on a numbered chain, read at a block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +116,16 @@ class EpochReport:
     accounts: tuple[Claim, ...]
 
     def __post_init__(self) -> None:
+        if self.epoch < 1:
+            raise ReportError("epochs begin at 1")
         _require_ascending("lines", [line.device.key_id for line in self.lines])
         _require_ascending("bonds", [bond.device_key for bond in self.bonds])
         _require_ascending("enrollments", [enrolled.device.key_id for enrolled in self.enrollments])
         _require_ascending("accounts", [claim.account for claim in self.accounts])
         if sum(line.share_wei for line in self.lines) + self.unallocated_wei != self.pool_wei:
             raise ReportError(f"epoch {self.epoch}: shares and remainder do not add up to the pool")
+        if any(len(claim.account) != 20 for claim in self.accounts):
+            raise ReportError(f"epoch {self.epoch}: an account has 20 bytes")
         if self.unallocated_wei < 0 or any(claim.cumulative_wei <= 0 for claim in self.accounts):
             raise ReportError(f"epoch {self.epoch}: an amount is not positive")
 

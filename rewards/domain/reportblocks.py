@@ -68,13 +68,14 @@ def read_report(root_block: bytes, fetch: Callable[[Cid], bytes]) -> EpochReport
     """
     try:
         report = _report(_as(dagcbor.decode(root_block), dict), fetch)
+        again = report_blocks(report)[-1]
     except KeyError as error:
         raise ReportError(f"the report lacks {error}") from error
     except ReportError:
         raise
     except (ProtocolError, ValueError) as error:
         raise ReportError(f"not an epoch report: {error}") from error
-    if report_blocks(report)[-1] != root_block:
+    if again != root_block:
         raise ReportError("the report's root or total does not follow from its own rows")
     return report
 
