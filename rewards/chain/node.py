@@ -7,13 +7,12 @@ from eth_utils.address import to_checksum_address
 from web3 import HTTPProvider, Web3
 from web3.exceptions import (
     ContractLogicError,
-    TimeExhausted,
     Web3Exception,
     Web3RPCError,
 )
 from web3.types import RPCEndpoint
 
-from rewards.chain.errors import ChainError, ChainUnreachableError, TransactionPendingError
+from rewards.chain.errors import ChainError, ChainUnreachableError
 from rewards.chain.refusal import refusal_from
 
 
@@ -46,10 +45,6 @@ def translated() -> Iterator[None]:
     except ContractLogicError as error:
         data = error.data if isinstance(error.data, str) and error.data.startswith("0x") else "0x"
         raise refusal_from(bytes.fromhex(data[2:]), fallback=str(error.message)) from error
-    except TimeExhausted as error:
-        raise TransactionPendingError(
-            "The transaction was sent but not mined in time: wait, then look it up before sending it again."
-        ) from error
     except Web3RPCError as error:
         raise ChainError(_rpc_sentence(error)) from error
     except Web3Exception as error:

@@ -11,12 +11,12 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_canonical_address, to_checksum_address
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.exceptions import Web3RPCError
+from web3.exceptions import TimeExhausted, Web3RPCError
 from web3.types import TxParams, TxReceipt
 from web3.types import Wei as NativeWei
 
 from protocol.units import Wei
-from rewards.chain.errors import ChainError, RefusedError
+from rewards.chain.errors import ChainError, RefusedError, TransactionPendingError
 from rewards.chain.node import translated
 from rewards.chain.values import Mined
 
@@ -60,9 +60,7 @@ class Sender:
         with self._one_at_a_time, translated():
             # In the block to come, not the latest: a window that ends between the two has ended.
             call["gas"] = self._web3.eth.estimate_gas(call, "pending") * 6 // 5 + _GAS_MARGIN
-            receipt = self._web3.eth.wait_for_transaction_receipt(
-                self._broadcast(call), timeout=self._mined_within_s, poll_latency=_POLL_S
-            )
+            receipt = self._await_receipt(self._broadcast(call))
         if receipt["status"] != 1:
             raise RefusedError(
                 "The transaction was mined but reverted, because the contract changed since the simulation: try again.",
@@ -70,6 +68,15 @@ class Sender:
                 facts={"transaction": receipt["transactionHash"].to_0x_hex()},
             )
         return _mined(receipt), receipt
+
+    def _await_receipt(self, sent: HexBytes) -> TxReceipt:
+        try:
+            return self._web3.eth.wait_for_transaction_receipt(sent, timeout=self._mined_within_s, poll_latency=_POLL_S)
+        except TimeExhausted as error:
+            raise TransactionPendingError(
+                f"Transaction {sent.to_0x_hex()} is sent but not mined after {self._mined_within_s:g} s:"
+                " look it up before sending it again."
+            ) from error
 
     def _broadcast(self, call: TxParams) -> HexBytes:
         call["chainId"] = self._web3.eth.chain_id

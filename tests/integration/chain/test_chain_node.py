@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_typing import HexStr
 
 from protocol.units import Wei
 from rewards.chain.acting import RewardsAccount
 from rewards.chain.anvil import Anvil, AnvilOptions, start_anvil
 from rewards.chain.contract import RewardsContract
 from rewards.chain.deploy import deploy_rewards, deploy_test_token
-from rewards.chain.errors import ChainError, ChainUnreachableError, NodeFailedError
+from rewards.chain.errors import ChainError, ChainUnreachableError, NodeFailedError, TransactionPendingError
 from rewards.chain.node import connect
 from rewards.chain.sender import Sender
 from rewards.chain.values import Attestation, Bond, Terms
@@ -145,3 +146,18 @@ def test_an_account_without_coin_hears_what_it_lacks(node: Anvil) -> None:
     poor: LocalAccount = Account.from_key(b"\x42" * 32)
     with pytest.raises(ChainError, match="cannot pay the chain's fee"):
         deploy_test_token(Sender(web3, poor))
+
+
+def test_a_transaction_that_is_not_mined_in_time_is_named_and_not_lost(
+    anvil_program: Path, tmp_path: Path, people: tuple[LocalAccount, ...]
+) -> None:
+    with start_anvil(anvil_program, tmp_path / "state", AnvilOptions(block_time_s=3_600)) as node:
+        web3 = connect(node.url, chain_id=31_337)
+        sender = Sender(web3, people[0], mined_within_s=0.2)
+        with pytest.raises(TransactionPendingError, match="is sent but not mined after") as pending:
+            deploy_test_token(sender)
+        with pytest.raises(TransactionPendingError, match="is sent but not mined"):
+            deploy_test_token(sender)  # takes the next nonce: nothing is replaced
+        node.rpc("evm_mine")
+        assert web3.eth.get_transaction_receipt(HexStr(str(pending.value).split()[1]))["status"] == 1
+        assert web3.eth.get_transaction_count(people[0].address) == 2
