@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 from typing import Self
 
+from hub.log import files
 from hub.log.errors import LogError
-from hub.log.files import OPEN_SUFFIX, SEALED_SUFFIX, sync_directory, sync_file, write_whole
+from hub.log.files import OPEN_SUFFIX, SEALED_SUFFIX, sync_directory, write_whole
 
 
 class AppendingFile:
@@ -32,7 +33,7 @@ class AppendingFile:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             write_whole(descriptor, content)
-            sync_file(descriptor)
+            files.sync_file(descriptor)
             sync_directory(path.parent)
         except OSError:
             os.close(descriptor)
@@ -58,7 +59,7 @@ class AppendingFile:
             raise LogError("the log is closed: open it again")
         try:
             write_whole(self._descriptor, content)
-            sync_file(self._descriptor)
+            files.sync_file(self._descriptor)
         except OSError as error:
             self._take_back()
             raise LogError(
@@ -85,7 +86,7 @@ class AppendingFile:
         """Cut off a write that failed half-way, so that the next one continues whole records."""
         try:
             os.ftruncate(self._descriptor, self.size_bytes)
-            sync_file(self._descriptor)
+            files.sync_file(self._descriptor)
         except OSError as error:
             self.close()
             raise LogError(f"the disk refuses to write the log ({error.strerror}): start the hub again") from error

@@ -24,6 +24,7 @@ from protocol.identity import PublicKey, Signer
 from protocol.varint import encode_varint
 
 _MAX_FIRST_WRITE_BYTES: Final = 4_096  # the CAR's header and the segment's take less than 500
+_DIGEST_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def recover(path: Path, signer: Signer, after: LogTip | None) -> tuple[SegmentVe
         return verifier, None
     if verifier.header is None and size_bytes > _MAX_FIRST_WRITE_BYTES:
         raise CorruptSegmentError(f"{path.name} has lost its beginning: restore it from a copy; nothing was changed")
-    set_aside = _set_aside(path, kept_bytes, signer)
+    set_aside = _set_aside(path, verifier, signer)
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.ftruncate(descriptor, kept_bytes)
@@ -80,19 +81,20 @@ def _read_until_torn(path: Path, verifier: SegmentVerifier) -> None:
             return  # torn, or damaged: the caller looks at what follows
 
 
-def _set_aside(path: Path, cut_at: int, signer: Signer) -> Path | None:
+def _set_aside(path: Path, verifier: SegmentVerifier, signer: Signer) -> Path | None:
     """Keep what will be cut if a whole hub record is in it.
 
     Raises:
         CorruptSegmentError: there is more behind the damage than one torn write can leave.
     """
+    cut_at = verifier.committed_bytes
     with path.open("rb") as stream:
         stream.seek(cut_at)
         tail = stream.read()
-    ends = _whole_records(tail, signer)
-    if not ends:
+    found = _whole_records(tail, signer)
+    if not found:
         return None
-    if ends != [len(tail)]:
+    if found != [(len(tail), verifier.tip.digest)]:
         raise CorruptSegmentError(
             f"{path.name} is damaged after byte {cut_at}, and whole records follow: "
             "restore the file from a copy; nothing was changed"
@@ -105,18 +107,19 @@ def _set_aside(path: Path, cut_at: int, signer: Signer) -> Path | None:
     return aside
 
 
-def _whole_records(tail: bytes, signer: Signer) -> list[int]:
-    """Return where, in ``tail``, whole blocks signed by the hub end."""
+def _whole_records(tail: bytes, signer: Signer) -> list[tuple[int, bytes]]:
+    """Return where, in ``tail``, whole records of the hub end, and which record each of them continues."""
     key_id = signer.public_key.key_id
     key_at = sign1(b"", signer).index(key_id)
-    ends = []
+    found = []
     found_at = tail.find(key_id)
     while found_at >= 0:
         end = _section_end(tail, found_at - key_at, signer.public_key)
         if end is not None:
-            ends.append(end)
+            payload = open_sign1(tail[found_at - key_at : end]).payload
+            found.append((end, payload[-_DIGEST_BYTES:]))  # `previous` is the last field of every hub record
         found_at = tail.find(key_id, found_at + 1)
-    return ends
+    return found
 
 
 def _section_end(tail: bytes, block_at: int, hub: PublicKey) -> int | None:

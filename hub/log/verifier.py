@@ -130,7 +130,7 @@ class SegmentVerifier:
         return record
 
     def _begin(self, header: SegmentHeader, place: BlockPlace) -> tuple[LogRecord, UnixMs]:
-        after = EMPTY_LOG if header.segment == 1 else self._after
+        after = self._after or (EMPTY_LOG if header.segment == 1 else None)
         continues = after is None or (header.segment, header.previous) == (after.segment + 1, after.digest)
         if self.header is not None or not continues or header.epoch < self.tip.epoch:
             raise self._corrupt(place.offset, "a header that does not continue the log")
