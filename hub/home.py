@@ -41,6 +41,11 @@ class HubHome:
         return self.folder / "segments"
 
     @property
+    def epochs(self) -> Path:
+        """What was published about closed epochs."""
+        return self.folder / "epochs"
+
+    @property
     def pins(self) -> Path:
         """The local pin store."""
         return self.folder / "pins"

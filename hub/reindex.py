@@ -3,8 +3,9 @@
 Both read verified segments and write through the same door as the intake, so the rows cannot differ.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from hub.domain.admission import open_block
 from hub.domain.records import HeaderRecord, IntakeRecord, LogRecord, NoticeRecord
@@ -16,6 +17,8 @@ from hub.store.store import Store
 from protocol.beacon import BeaconNotice
 from protocol.identity import PublicKey
 from protocol.logbook import SegmentHeader
+
+_PROGRESS_EVERY: Final = 1_000
 
 
 def facts(records: Iterable[LogRecord]) -> Iterator[LoggedBatch | BeaconNotice]:
@@ -53,6 +56,24 @@ def catch_up(store: Store, directory: Path, hub: PublicKey) -> int:
             last_seen = fact.batch
     store.refuse_future(last_seen)
     return fresh
+
+
+def reindex(store: Store, directory: Path, hub: PublicKey, progress: Callable[[int], None]) -> int:
+    """Build the index of batches and beacons again from nothing but the segments; return how many batches there are.
+
+    Closed epochs follow from the archive: close them again. ``progress`` hears of every thousandth batch.
+
+    Raises:
+        StoreError: the database refused; run it again.
+        LogError: the segments could not be read.
+    """
+    store.empty()
+    batches = 0
+    for fact in facts(read_log([*sealed_segments(directory), *open_segments(directory)], hub)):
+        batches += store.index(fact)
+        if isinstance(fact, LoggedBatch) and fact.batch % _PROGRESS_EVERY == 0:
+            progress(fact.batch)
+    return batches
 
 
 def _logged_batch(record: IntakeRecord, header: SegmentHeader) -> LoggedBatch:

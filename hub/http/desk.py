@@ -36,6 +36,7 @@ class Pulse:
     oldest_unacknowledged_ms: int
     broker_connected: bool
     disk_free_bytes: int
+    troubles: tuple[str, ...]  # what is being tried again
     failure: str | None  # why it is about to stop
 
 

@@ -40,7 +40,8 @@ def build_gateway(desk: Desk) -> APIRouter:
     """Return the two routes over ``desk``."""
     routes = APIRouter(tags=["published bytes"], responses={400: {"model": Problem}, 404: {"model": Problem}})
 
-    @routes.api_route("/ipfs/{cid}", methods=["GET", "HEAD"], response_class=Response)
+    @routes.head("/ipfs/{cid}", include_in_schema=False)
+    @routes.get("/ipfs/{cid}", response_class=Response)
     def block(
         request: Request,
         cid: str,
@@ -60,7 +61,8 @@ def build_gateway(desk: Desk) -> APIRouter:
         content = _car_of(desk, name, place) if as_car else read_block(desk.car_folders, place)
         return _whole(request, content, _CAR_TYPE if as_car else _RAW_TYPE, headers)
 
-    @routes.api_route("/piece/{cid}", methods=["GET", "HEAD"], response_class=StreamingResponse)
+    @routes.head("/piece/{cid}", include_in_schema=False)
+    @routes.get("/piece/{cid}", response_class=StreamingResponse)
     def piece(
         request: Request,
         cid: str,

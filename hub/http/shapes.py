@@ -138,7 +138,7 @@ def health_answer(facts: HubFacts, pulse: Pulse, now_ms: UnixMs) -> answers.Heal
             (pulse.disk_free_bytes < _LITTLE_DISK_BYTES, "less than 1 GiB of disk is left"),
         )
         if applies
-    ]
+    ] + list(pulse.troubles)
     accepted = intake.verdicts.get(Verdict.ACCEPTED.slug, 0)
     return answers.Health(
         status="failing" if pulse.failure else "degraded" if reasons else "ok",

@@ -110,6 +110,12 @@ class IntakeWriter:
         self._beacons: queue.SimpleQueue[tuple[Beacon, UnixMs]] = queue.SimpleQueue()
         self._openers = ThreadPoolExecutor(_OPENERS, thread_name_prefix="opener")
         self._oldest_in_hand_s: float | None = None
+        self._epoch = segment_log.epoch
+
+    @property
+    def epoch(self) -> int:
+        """The epoch being written. Every epoch before it is sealed; other threads may ask."""
+        return self._epoch
 
     def relay(self, beacon: Beacon, made_at_ms: UnixMs) -> None:
         """Ask for ``beacon`` to be logged, indexed and published; returns at once."""
@@ -208,6 +214,7 @@ class IntakeWriter:
         epoch = self._terms.schedule.epoch_at(max(now_ms, self._log.latest_at_ms))
         if epoch > self._log.epoch:
             sealed = self._log.roll(epoch=epoch, sealed_at_ms=now_ms)
+            self._epoch = epoch
             log.info("segment_sealed", segment=sealed.segment, epoch=sealed.epoch, size_bytes=sealed.size_bytes)
 
     def _relay_now(self, beacon: Beacon, made_at_ms: UnixMs, now_ms: UnixMs, stop: threading.Event) -> None:
