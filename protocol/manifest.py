@@ -41,6 +41,10 @@ class VerdictRow:
     received_at_ms: UnixMs
     observations: int
 
+    def __post_init__(self) -> None:
+        if len(self.digest) != 32 or min(self.sequence, self.received_at_ms, self.observations) < 0:
+            raise MalformedError("a verdict row has a digest of 32 bytes and no negative number")
+
 
 @dataclass(frozen=True, slots=True)
 class EpochManifest:
@@ -130,6 +134,8 @@ def verdict_pages(root_block: bytes) -> tuple[int, list[Cid]]:
         MalformedError: not a verdict root.
     """
     fields = _fields(root_block, "cairn/verdicts")
+    if set(fields) != {"v", "kind", "epoch", "pages"}:
+        raise MalformedError("verdict root has fields that do not belong to it")
     links = [_typed(link, Cid) for link in _typed(fields.get("pages"), list)]
     return _typed(fields.get("epoch"), int), links
 

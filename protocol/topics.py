@@ -43,4 +43,7 @@ def parse_intake_topic(topic: str, network: str) -> tuple[str, PublicKey]:
     purpose, _, name = topic.removeprefix(prefix).partition("/")
     if not topic.startswith(prefix) or purpose not in {"envelope", "enroll"}:
         raise MalformedError(f"not an intake topic: {topic[:120]!r}")
-    return purpose, PublicKey.parse(name)
+    device = PublicKey.parse(name)
+    if device.name != name:  # the long form did:key:z... would be a second topic of one device
+        raise MalformedError(f"not a device's name: {name[:80]!r}")
+    return purpose, device
