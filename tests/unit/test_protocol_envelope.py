@@ -1,0 +1,156 @@
+"""Envelopes and the blocks around them: every byte counts, every limit holds."""
+
+import cbor2
+import msgspec
+import pytest
+
+from protocol.beacon import NO_BEACON
+from protocol.cose import MAX_BLOCK_BYTES, parse_sign1, sign1
+from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
+from protocol.envelope import (
+    MAX_ENVELOPE_BYTES,
+    MAX_OBSERVATIONS,
+    NO_MODEL,
+    NO_PREVIOUS,
+    Envelope,
+    block_digest,
+    observations_digest,
+    open_envelope,
+    seal,
+)
+from protocol.errors import MalformedError, ProtocolError
+from protocol.identity import KeyPair
+from protocol.observation import Position, Quantity, Reading, Track
+from protocol.payload import encode_payload
+from protocol.receipt import Receipt, ReceiptLine, open_receipt, seal_receipt
+from protocol.units import Ppm, Udeg, UnixMs
+from protocol.verdict import Verdict
+
+DEVICE = KeyPair(b"\x07" * 32)
+READING = Reading(Quantity.PRESSURE_PA, UnixMs(999), 101_325, 50)
+ENVELOPE = Envelope(
+    version=1,
+    network="test",
+    boot=3,
+    sequence=1,
+    previous=NO_PREVIOUS,
+    beacon=NO_BEACON,
+    model_digest=NO_MODEL,
+    agent_release="1.0.0",
+    position=Position(Udeg(0), Udeg(0), 0, -1),
+    created_at_ms=UnixMs(1_000),
+    observations=(READING,),
+)
+
+
+def test_changing_any_one_byte_of_a_block_makes_it_unacceptable() -> None:
+    block = seal(ENVELOPE, DEVICE)
+    for at in range(len(block)):
+        for flip in (0x01, 0x20, 0x80, 0xFF):
+            with pytest.raises(ProtocolError):
+                open_envelope(block[:at] + bytes([block[at] ^ flip]) + block[at + 1 :])
+
+
+def test_cutting_a_block_anywhere_makes_it_unacceptable() -> None:
+    block = seal(ENVELOPE, DEVICE)
+    for at in range(len(block)):
+        with pytest.raises(MalformedError):
+            open_envelope(block[:at])
+
+
+def test_a_full_envelope_of_the_largest_observations_fits() -> None:
+    most = 2**53 - 1
+    track = Track(most, 79, UnixMs(most), UnixMs(most), Ppm(10**6), 2**32 - 1, continues=True, sketch=b"\xff" * 32)
+    full = msgspec.structs.replace(ENVELOPE, observations=(track,) * MAX_OBSERVATIONS)
+    block = seal(full, DEVICE)
+    assert len(block) <= MAX_ENVELOPE_BYTES
+    assert open_envelope(block)[1] == full
+
+
+def test_an_oversize_block_is_refused_before_it_is_read() -> None:
+    with pytest.raises(MalformedError, match="32768 are allowed"):
+        open_envelope(b"\x84" + bytes(MAX_ENVELOPE_BYTES))
+    with pytest.raises(MalformedError, match="more than a block may have"):
+        parse_sign1(bytes(MAX_BLOCK_BYTES + 1))
+
+
+def test_what_a_reader_would_refuse_is_never_signed() -> None:
+    for wrong in (
+        {"network": "Test"},
+        {"sequence": 0},
+        {"agent_release": ""},
+        {"observations": (READING,) * (MAX_OBSERVATIONS + 1)},
+    ):
+        with pytest.raises(MalformedError):
+            seal(msgspec.structs.replace(ENVELOPE, **wrong), DEVICE)
+
+
+def test_exactly_the_first_envelope_has_no_previous_one() -> None:
+    for wrong in ({"sequence": 2}, {"previous": b"\x01" * 32}):
+        with pytest.raises(MalformedError):
+            msgspec.structs.replace(ENVELOPE, **wrong)
+    second = msgspec.structs.replace(ENVELOPE, sequence=2, previous=block_digest(seal(ENVELOPE, DEVICE)))
+    assert open_envelope(seal(second, DEVICE))[1] == second
+
+
+def test_a_track_never_ends_before_it_begins() -> None:
+    with pytest.raises(MalformedError, match="track 4"):
+        Track(4, 0, UnixMs(10), UnixMs(9), Ppm(1), 1, continues=False, sketch=b"")
+
+
+def test_the_same_observations_are_known_again_in_another_envelope() -> None:
+    later = msgspec.structs.replace(ENVELOPE, created_at_ms=UnixMs(2_000), boot=4)
+    other = msgspec.structs.replace(ENVELOPE, observations=(msgspec.structs.replace(READING, value=0),))
+    empty = msgspec.structs.replace(ENVELOPE, observations=())
+    assert observations_digest(later) == observations_digest(ENVELOPE)
+    assert observations_digest(other) != observations_digest(ENVELOPE)
+    assert observations_digest(empty) is None
+
+
+@pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 65_535, 65_536])
+def test_a_payload_of_any_length_has_one_form(length: int) -> None:
+    payload = bytes(length)
+    block = sign1(payload, DEVICE)
+    signed = parse_sign1(block)
+    signed.verify()
+    assert signed.payload == payload
+    # The block is CBOR that any reader takes apart alike.
+    assert cbor2.loads(block)[2] == payload
+
+
+def test_a_block_is_never_taken_for_another_kind() -> None:
+    enrollment = Enrollment(1, "test", b"\x11" * 20, UnixMs(1))
+    line = ReceiptLine(1, block_digest(b""), Verdict.ACCEPTED)
+    receipt = Receipt(1, "test", DEVICE.public_key.key_id, 0, 0, UnixMs(1), (line,))
+    blocks = {
+        open_envelope: seal(ENVELOPE, DEVICE),
+        parse_enrollment: seal_enrollment(enrollment, DEVICE),
+        open_receipt: seal_receipt(receipt, DEVICE),
+    }
+    for read in blocks:
+        for owner, block in blocks.items():
+            if read is owner:
+                read(block)
+            else:
+                with pytest.raises(MalformedError):
+                    read(block)
+
+
+@pytest.mark.timeout(5)
+def test_hostile_payloads_cost_little_and_are_malformed() -> None:
+    head = encode_payload(ENVELOPE)[:-1]
+    hostile = [
+        b"\x9b" + b"\xff" * 8,
+        b"\xc4\x82\x1b\x7f" + b"\xff" * 7 + b"\x01",
+        b"\xc5\x82\x1b\x7f" + b"\xff" * 7 + b"\x01",
+        b"\xd8\x1e\x82\x01\x00",
+        b"\xd8\x1c\x81\xd8\x1d\x00",
+        b"\xd8\x23\x64((a(",
+        b"\xc2\x59\x70\x00" + b"\xff" * 0x7000,
+        b"\x81" * 30_000,
+        b"\xd8\x2a" * 10_000 + b"\x00",
+    ]
+    for content in hostile:
+        for payload in (content, b"\x8c\x01\x01" + content, head + content):
+            with pytest.raises(MalformedError):
+                open_envelope(sign1(payload, DEVICE))
