@@ -10,6 +10,8 @@ from protocol.units import UnixMs, Wei
 from rewards.chain.contract import RewardsContract
 from rewards.chain.errors import ChainError
 from rewards.chain.logs import read_logs
+from rewards.chain.node import connect
+from rewards.deployment import Deployment
 from rewards.domain.report import DeviceBond, Ledger
 from rewards.domain.settle import Registry
 
@@ -95,6 +97,28 @@ class ChainRegistry:
         if _last_funded_wei(logs, latest) != self.contract.purses(latest).funded_wei:
             raise ChainError("The node does not show every funding of the contract: ask one that keeps all events.")
         return _last_funded_wei(logs, block_number)
+
+
+def open_contract(rpc_url: str, deployment: Deployment) -> RewardsContract:
+    """Return the contract of ``deployment``, after a look whether it is there.
+
+    Raises:
+        ChainError: the node does not answer, serves another chain, or has another contract there.
+    """
+    web3 = connect(rpc_url, chain_id=deployment.chain_id)
+    contract = RewardsContract(web3, deployment.contract, first_block=deployment.deployed_block)
+    contract.require_code()
+    return contract
+
+
+def open_registry(contract: RewardsContract, deployment: Deployment) -> ChainRegistry:
+    """Return the registry of ``contract``.
+
+    Raises:
+        ChainError: the node failed.
+    """
+    cap_wei = contract.terms().epoch_cap_wei
+    return ChainRegistry(contract, chain_id=deployment.chain_id, epoch_cap_wei=cap_wei)
 
 
 def _last_funded_wei(logs: Iterable[object], block_number: int) -> Wei:

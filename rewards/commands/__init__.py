@@ -1,0 +1,1 @@
+"""What the commands of `cairn-rewards` do. Each returns what to print and the exit status."""

@@ -1,0 +1,1 @@
+"""The reward service over HTTP: public, read-only. Whoever wants money goes to the contract."""
