@@ -1,4 +1,4 @@
-"""A small honest hub, real brokers and ready devices for the tests of the edge: protocol code only, no room but edge."""
+"""A small honest hub, real brokers and ready devices for the tests of the edge. No room but edge is imported."""
 
 import hashlib
 import json
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pytest
 from paho.mqtt.client import Client, MQTTMessage
@@ -168,7 +169,7 @@ class ListeningHub:
         client.on_message = self._on_message
         self._client = client
 
-    def __enter__(self) -> "ListeningHub":
+    def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
         self._client.loop_start()
         wait_until(self._client.is_connected, at_most_s=10, what="the little hub is connected")
@@ -231,7 +232,8 @@ def _mosquitto(folder: Path, port: int) -> list[str]:
     config = folder / "mosquitto.conf"
     # Run as whoever runs the tests: as root it would change to a user that may not read the folder.
     config.write_text(
-        f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {folder}/\nuser root\n"
+        f"listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n"
+        f"persistence true\npersistence_location {folder}/\n"
     )
     return [program, "-c", str(config)]
 

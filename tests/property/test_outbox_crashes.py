@@ -1,0 +1,175 @@
+"""A device's history of envelopes, receipts, stops, crashes and lost or restored outboxes, in any order.
+
+Invariants: no sequence is ever used twice, sequences increase, every envelope names the one before it (or, where that
+is not known to the device, one it really made before, or its enrollment), and what was accepted and not receipted is
+there after every crash. A crash is a copy of the files as they lie on the disk at that moment.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edge.builder import Draft
+from edge.outbox import Outbox, OutboxError, OutboxFullError, OutboxLimits
+from edge.sequence import SequenceLedger
+from edge.signer import EnvelopeSigner
+from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, open_envelope
+from protocol.receipt import ReceiptLine
+from protocol.units import UnixMs
+from protocol.verdict import Verdict
+from tests.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
+
+ROOM = 6
+ENROLLMENT_DIGEST = b"\xee" * 32
+
+
+class DeviceHistory(RuleBasedStateMachine):
+    """The device's files against a simple memory of what it signed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Path(tempfile.mkdtemp(prefix="outbox-history-"))
+        self.home = self.root / "0"
+        self.lives = 0
+        self.signed: dict[int, tuple[bytes, Envelope]] = {}  # everything ever signed, for the whole life of the device
+        self.order: list[int] = []
+        self.waiting: dict[int, bytes] = {}  # accepted, not receipted, and not in an outbox that was taken away
+        self.known_end: bytes | None = None  # what the device's outbox says is the end of its chain
+        self.backup: tuple[Path, dict[int, bytes], bytes | None] | None = None
+
+    @initialize()
+    def begin(self) -> None:
+        self.home.mkdir()
+        SequenceLedger.create(self.home / "sequence.json")
+        self._open()
+
+    def _open(self) -> None:
+        self.ledger = SequenceLedger.open(self.home / "sequence.json")
+        self.outbox = Outbox.open(self.home / "outbox.db", limits=OutboxLimits(envelopes=ROOM, receipts=2))
+        last = self.outbox.last()
+        self.ledger.never_below(last.sequence if last else 0)
+        self.signer = EnvelopeSigner(
+            key_pair("device"),
+            network=NETWORK,
+            ledger=self.ledger,
+            outbox=self.outbox,
+            enrollment_digest=ENROLLMENT_DIGEST,
+        )
+
+    @rule(observations=st.integers(1, 3))
+    def sign(self, observations: int) -> None:
+        draft = Draft(
+            BEACON, NO_MODEL, "1.0", PLACE, NOW_MS, tuple(person(len(self.order) * 10 + n) for n in range(observations))
+        )
+        try:
+            envelope = self.signer.sign(draft)
+        except OutboxFullError:
+            assert len(self.waiting) == ROOM
+            return
+        assert len(self.waiting) < ROOM
+        _, opened = open_envelope(envelope.block)
+        assert opened.sequence == envelope.sequence
+        assert opened.sequence not in self.signed
+        assert not self.order or opened.sequence > self.order[-1]
+        if self.known_end is not None:
+            assert opened.previous == self.known_end
+        else:
+            assert opened.previous == (NO_PREVIOUS if opened.sequence == 1 else ENROLLMENT_DIGEST)
+        self.signed[opened.sequence] = (envelope.digest, opened)
+        self.order.append(opened.sequence)
+        self.waiting[opened.sequence] = envelope.digest
+        self.known_end = envelope.digest
+
+    @precondition(lambda self: self.waiting)
+    @rule(which=st.integers(0, ROOM - 1), verdict=st.sampled_from(Verdict), is_forged=st.booleans())
+    def hear_receipt(self, *, which: int, verdict: Verdict, is_forged: bool) -> None:
+        sequence = sorted(self.waiting)[which % len(self.waiting)]
+        digest = bytes(32) if is_forged else self.waiting[sequence]
+        settled = self.outbox.settle([ReceiptLine(sequence, digest, verdict)], receipt=b"r", heard_at_ms=UnixMs(NOW_MS))
+        if verdict.is_final and not is_forged:
+            assert settled == (sequence,)
+            del self.waiting[sequence]
+        else:
+            assert settled == ()
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.outbox.close()
+        self.ledger.close()
+        self._open()
+
+    @rule()
+    def crash_and_start(self) -> None:
+        self.lives += 1
+        home = self.root / str(self.lives)
+        shutil.copytree(self.home, home)
+        self.outbox.close()
+        self.ledger.close()
+        self.home = home
+        self._open()
+
+    @rule()
+    def disk_fills_up_for_one_envelope(self) -> None:
+        connection = self.outbox._connection
+        connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
+        before = self.outbox.depth()
+        try:
+            self.sign(3)
+        except OutboxError:
+            assert self.outbox.depth() == before
+        connection.execute("PRAGMA max_page_count=1000000")
+
+    @rule()
+    def lose_the_outbox(self) -> None:
+        self.outbox.close()
+        self.ledger.close()
+        (self.home / "outbox.db").unlink()
+        self.waiting.clear()
+        self.known_end = None
+        self._open()
+
+    @rule()
+    def back_up(self) -> None:
+        self.outbox.close()
+        copy = self.root / "backup.db"
+        shutil.copy(self.home / "outbox.db", copy)
+        self.backup = (copy, dict(self.waiting), self.known_end)
+        self.ledger.close()
+        self._open()
+
+    @precondition(lambda self: self.backup is not None)
+    @rule()
+    def restore_the_outbox_from_an_old_copy(self) -> None:
+        assert self.backup is not None
+        self.outbox.close()
+        self.ledger.close()
+        copy, waiting, known_end = self.backup
+        shutil.copy(copy, self.home / "outbox.db")
+        self.waiting = dict(waiting)
+        self.known_end = known_end
+        self._open()
+
+    @invariant()
+    def what_was_accepted_waits(self) -> None:
+        if not hasattr(self, "outbox"):
+            return
+        depth = self.outbox.depth()
+        sendable = {each.sequence: each.digest for each in self.outbox.waiting(at_most=1_000)}
+        assert depth.envelopes == len(self.waiting)
+        assert len(sendable) + depth.refused == depth.envelopes
+        assert sendable.items() <= self.waiting.items()
+        assert all(block_digest(each.block) == each.digest for each in self.outbox.waiting(at_most=1_000))
+
+    def teardown(self) -> None:
+        if hasattr(self, "outbox"):
+            self.outbox.close()
+            self.ledger.close()
+        shutil.rmtree(self.root)
+
+
+DeviceHistory.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestDeviceHistory = DeviceHistory.TestCase

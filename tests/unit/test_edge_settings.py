@@ -1,0 +1,107 @@
+"""Settings: closed, typed, overridable, and every mistake is a sentence that names it."""
+
+from pathlib import Path
+
+import pytest
+
+from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
+from edge.setup import scaled, toml_text
+from tests.edge_story import NETWORK, OWNER, key_pair
+
+HUB = key_pair("hub").public_key
+TABLES: dict[str, object] = {
+    "network": NETWORK,
+    "hub": HUB.did,
+    "owner": OWNER,
+    "broker": {"host": "127.0.0.1"},
+    "position": {"lat_udeg": 1, "lon_udeg": -2},
+}
+
+
+def settings(changed: dict[str, object] | None = None, **environment: str) -> EdgeSettings:
+    return settings_of({**TABLES, **(changed or {})}, environment, origin="cairn.toml")
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    plain = settings()
+    assert (plain.broker.port, plain.position.grid_udeg, plain.batch.max_observations) == (1883, 1_000, 64)
+    assert plain.hub_key() == HUB
+    assert plain.owner_address() == bytes.fromhex("ab" * 20)
+
+
+def test_the_environment_overrides_the_file() -> None:
+    told = settings(
+        {"camera": {"source": "webcam:0"}},
+        CAIRN_EDGE_NETWORK="other",
+        CAIRN_EDGE_BROKER_PORT="1884",
+        CAIRN_EDGE_CAMERA_FOLDER_FPS="2.5",
+        CAIRN_EDGE_MODEL_CLASSES="person, car",
+        CAIRN_EDGE_SENSORS_SOURCES="",
+        CAIRN_EDGE_DIR="/somewhere",
+        PATH="/bin",
+    )
+    assert (told.network, told.broker.port, told.camera.folder_fps) == ("other", 1884, 2.5)
+    assert (told.camera.source, told.model.classes, told.sensors.sources) == ("webcam:0", ("person", "car"), ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"hub": "did:key:z6Mk"}, "hub"),
+        ({"owner": "0x12"}, "owner"),
+        ({"network": "UPPER"}, "network"),
+        ({"netwrok": "x"}, "netwrok"),
+        ({"broker": {"host": "h", "prot": 1}}, "prot"),
+        ({"broker": {"host": "h", "port": 0}}, "port"),
+        ({"broker": {"host": "h", "port": "1883"}}, "port"),
+        ({"broker": {}}, "host"),
+        ({"position": {"lat_udeg": 90_000_001, "lon_udeg": 0}}, "lat_udeg"),
+        ({"position": {"lat_udeg": 1.5, "lon_udeg": 0}}, "lat_udeg"),
+        ({"batch": {"max_observations": 257}}, "max_observations"),
+        ({"outbox": {"max_bytes": 10}}, "max_bytes"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        settings(changed)
+    assert str(caught.value).startswith("cairn.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "complaint"),
+    [
+        ("CAIRN_EDGE_BROKER_PROT", "1", "unknown settings.*CAIRN_EDGE_BROKER_PROT"),
+        ("CAIRN_EDGE_PORT", "1", "CAIRN_EDGE_PORT"),
+        ("CAIRN_EDGE_BROKER_PORT", "many", "CAIRN_EDGE_.*port"),
+        ("CAIRN_EDGE_OWNER", "me", "owner"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named(name: str, text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        settings(**{name: text})
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cairn-edge init"):
+        load_settings(tmp_path, {})
+
+
+@pytest.mark.parametrize("content", [b"network = ", b"\xff\xfe", b"[broker]\n[broker]\n"])
+def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / SETTINGS_FILE).write_bytes(content)
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path, {})
+
+
+def test_what_init_writes_reads_back_as_it_was_meant(tmp_path: Path) -> None:
+    strange = 'rtsp://u:p@host/"quoted" \\ back\tslash é 😀'
+    tables = {**TABLES, "camera": {"source": strange}, "model": {"name": "m", "classes": ["person", "car"]}}
+    (tmp_path / SETTINGS_FILE).write_text(toml_text(tables, header="one\ntwo"), encoding="utf-8")
+    read = load_settings(tmp_path, {})
+    assert read == settings_of(tables, {}, origin="here")
+    assert read.camera.source == strange
+
+
+def test_degrees_become_micro_degrees_exactly() -> None:
+    assert scaled("52.520008", by=1_000_000, name="--lat") == 52_520_008
+    assert scaled("-0.0000014", by=1_000_000, name="--lat") == -1
