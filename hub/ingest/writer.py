@@ -139,7 +139,11 @@ class IntakeWriter:
                 if deliveries:
                     self.take_in(deliveries, clock, stop)
         finally:
-            self._openers.shutdown()
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the threads. `run` does that by itself."""
+        self._openers.shutdown()
 
     def turn(self, clock: Callable[[], UnixMs], stop: threading.Event) -> None:
         """Do what time asks for: begin the next epoch's segment, relay waiting beacons."""

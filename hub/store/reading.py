@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, literal_column, select
 
 from hub.domain.records import BlockPlace
 from hub.log.files import segment_name
@@ -154,11 +154,12 @@ def verdicts(connection: Connection, sieve: Sieve, window: Window) -> list[Verdi
 def observations(connection: Connection, sieve: Sieve, window: Window) -> list[ObservationLine]:
     """Return observations in the order in which their envelopes arrived."""
     entry, seen = tables.entries.c, tables.observations.c
-    first = entry.entry.op("<<")(tables.OBSERVATION_BITS)
+    per_entry: ColumnElement[int] = literal_column(str(1 << tables.OBSERVATION_BITS))
     if sieve.device is None:
-        belongs: ColumnElement[bool] = entry.entry == seen.observation.op(">>")(tables.OBSERVATION_BITS)
+        belongs: ColumnElement[bool] = entry.entry == seen.observation.op("/")(per_entry)  # both whole
     else:  # led by the device's entries, so the other table is the one to look up in
-        belongs = seen.observation.between(first, first + ((1 << tables.OBSERVATION_BITS) - 1))
+        first = entry.entry * per_entry
+        belongs = seen.observation.between(first, first + per_entry - 1)
     query = (
         select(
             tables.observations,

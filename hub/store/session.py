@@ -126,4 +126,7 @@ def _translated() -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    cause = getattr(error, "orig", None) or error
+    if cause.args and isinstance(cause.args[0], dict):  # pg8000 passes on what the server sent, field by field
+        return str(cause.args[0].get("M", cause))[:300]
+    return (str(cause).splitlines() or [type(cause).__name__])[0][:300]
