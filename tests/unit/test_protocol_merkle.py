@@ -22,6 +22,16 @@ def test_one_leaf_is_the_root_and_needs_no_proof() -> None:
     assert verify(tree.root, LEAF, ())
 
 
+def test_leaves_stand_in_the_order_of_their_hashes() -> None:
+    leaves: list[Leaf] = [(1, CONTRACT, bytes([number]) * 20, number) for number in range(3)]
+    tree = StandardTree(leaves)
+    # In a heap of five nodes the two greatest hashes are children of one node, the least stands alone beside it.
+    low, middle, high = sorted(range(3), key=lambda index: leaf_hash(leaves[index]))
+    assert tree.proof(low)[0] == leaf_hash(leaves[middle])
+    assert tree.proof(middle)[0] == leaf_hash(leaves[low])
+    assert len(tree.proof(high)) == 1
+
+
 def test_two_leaves_prove_each_other() -> None:
     other = (1, CONTRACT, BOB, 0)
     tree = StandardTree([LEAF, other])

@@ -55,6 +55,19 @@ def _count(kind: str, name: str) -> int:
     return len(json.loads(path.read_text("utf-8"))["cases"]) if path.exists() else 0
 
 
+def test_a_block_from_anywhere_can_be_checked_by_foreign_parts(node: str) -> None:
+    case = json.loads((HERE / "envelope/valid.json").read_text("utf-8"))["cases"][0]
+    block = bytes.fromhex(case["block_hex"])
+    command = [node, str(FOREIGN / "verify-block.mjs")]
+    good = subprocess.run(command, input=block, capture_output=True, timeout=60, check=True)
+    assert json.loads(good.stdout) == {name: case[name] for name in ("signer", "cid", "payload_hex")}
+    bad = subprocess.run(
+        command, input=block[:-1] + bytes([block[-1] ^ 1]), capture_output=True, timeout=60, check=False
+    )
+    assert (bad.returncode, bad.stdout) == (1, b"")
+    assert b"not a block whose signature fits" in bad.stderr
+
+
 def test_a_wrong_vector_fails_the_check(node: str, tmp_path: Path) -> None:
     document = json.loads((HERE / "envelope/valid.json").read_text("utf-8"))
     document["cases"][0]["fields"]["position"]["lat_udeg"] += 1
