@@ -14,8 +14,6 @@ _MASK = (1 << 254) - 1
 
 sizes, seeds = st.integers(0, 1_300), st.integers(0, 1 << 32)
 payloads = st.builds(lambda size_bytes, seed: Random(seed).randbytes(size_bytes), sizes, seeds)
-    lambda length, seed: Random(seed).randbytes(length), st.integers(0, 1_300), st.integers(0, 1 << 32)
-)
 
 
 def _slow_piece(payload: bytes) -> tuple[bytes, int, int]:
