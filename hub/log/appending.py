@@ -1,12 +1,17 @@
 """A file that only grows: every append is on the disk when it returns, or has left no trace."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from hub.domain.records import BlockPlace
 from hub.log import files
 from hub.log.errors import LogError
 from hub.log.files import OPEN_SUFFIX, SEALED_SUFFIX, sync_directory, write_whole
+from hub.log.reading import stem
+from protocol.car import car_section
+from protocol.cid import Cid
 
 
 class AppendingFile:
@@ -49,14 +54,21 @@ class AppendingFile:
         """
         return cls(path, os.open(path, os.O_WRONLY | os.O_APPEND), size_bytes)
 
-    def append(self, content: bytes) -> None:
-        """Write ``content`` behind what is there: one write, one flush.
+    def append(self, blocks: Sequence[bytes]) -> tuple[BlockPlace, ...]:
+        """Write ``blocks`` behind what is there, in one write and one flush; return their places.
 
         Raises:
             LogError: the disk refused. The file is as it was, or, if even that could not be done, closed.
         """
         if self._descriptor < 0:
             raise LogError("the log is closed: open it again")
+        content = bytearray()
+        places: list[BlockPlace] = []
+        for block in blocks:
+            cid = Cid.of(block)
+            content += car_section(cid, block)
+            offset = self.size_bytes + len(content) - len(block)
+            places.append(BlockPlace(cid.digest, stem(self.path), offset, len(block)))
         try:
             write_whole(self._descriptor, content)
             files.sync_file(self._descriptor)
@@ -66,6 +78,7 @@ class AppendingFile:
                 f"cannot write the log ({error.strerror}): this batch was not kept; free some space and try again"
             ) from error
         self.size_bytes += len(content)
+        return tuple(places)
 
     def seal(self) -> Path:
         """Close the file, make it read-only, and give it its final name; return that.

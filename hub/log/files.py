@@ -10,7 +10,7 @@ OPEN_SUFFIX: Final = ".car.open"
 SEALED_SUFFIX: Final = ".car"
 _NAME: Final = re.compile(r"segment-([0-9]{8,})")
 
-# Where the system offers it, skip what no reader needs (the time of change); macOS has only the full one.
+# Where the system offers it, skip what no reader needs (the time of change).
 sync_file = getattr(os, "fdatasync", os.fsync)
 
 
@@ -63,7 +63,7 @@ def lock_directory(directory: Path) -> int:
     return descriptor
 
 
-def write_whole(descriptor: int, content: bytes) -> None:
+def write_whole(descriptor: int, content: bytes | bytearray) -> None:
     """Write all of ``content`` at the descriptor's place; the system may take it in parts.
 
     Raises:

@@ -93,8 +93,7 @@ class SegmentLog:
         self._terms = terms
         self._lock = lock
         self._file: AppendingFile | None = None
-        self._batches = 0
-        self._blocks = 0
+        self._batches, self._blocks = 0, 0
         self._tip: LogTip = EMPTY_LOG
         self._header: SegmentHeader | None = None
         self.repair: Repair | None = None
@@ -119,12 +118,11 @@ class SegmentLog:
             raise LogError(f"cannot open the log in {directory}: {error.strerror}") from error
         try:
             log._resume(epoch, opened_at_ms)
-        except OSError as error:
+        except (OSError, LogError) as error:
             log.close()
+            if isinstance(error, LogError):
+                raise
             raise LogError(f"cannot open the log in {directory}: {error.strerror}") from error
-        except LogError:
-            log.close()
-            raise
         return log
 
     @property
@@ -179,7 +177,12 @@ class SegmentLog:
             LogError: the disk refused; the log is as it was.
             ValueError: the batch breaks one of the conditions above.
         """
-        _check_batch(entries, unlisted)
+        if not entries and not unlisted:
+            raise ValueError("an empty batch")
+        if len(entries) > MAX_ENTRIES or len(unlisted) > _MAX_TALLIES:
+            raise ValueError(f"{len(entries)} entries and {len(unlisted)} tallies are more than one record lists")
+        if any(tally.verdict.is_kept for tally in unlisted):
+            raise ValueError("a kept block must be listed")
         if received_at_ms < self.latest_at_ms:
             raise ValueError(f"{received_at_ms=} is before the log's latest record ({self.latest_at_ms})")
         blocks = [entry.block for entry in entries if entry.block is not None]
@@ -209,13 +212,12 @@ class SegmentLog:
         seal = SegmentSeal(1, header.network, header.segment, self._batches, self._blocks, at_ms, self._tip.digest)
         (place,) = self._append((), seal)
         self._advance(place, at_ms)
-        file = self._require_file()
-        self._header = None  # until the next segment has one
+        file, self._header = self._require_file(), None  # until the next segment has one
         try:
             path = file.seal()
             self._begin(epoch, at_ms)
         except OSError as error:
-            raise LogError(f"cannot begin a segment after {segment_name(header.segment)}: {error.strerror}") from error
+            raise LogError(f"cannot begin the next segment ({error.strerror}): start the hub again") from error
         return SealedSegment(header.segment, header.epoch, path, file.size_bytes)
 
     def close(self) -> None:
@@ -281,17 +283,7 @@ class SegmentLog:
 
     def _append(self, blocks: Sequence[bytes], record: msgspec.Struct) -> tuple[BlockPlace, ...]:
         """Write ``blocks`` and the hub's ``record`` behind them; return all their places."""
-        whole = (*blocks, sign1(encode_payload(record), self._terms.signer))
-        name, file = segment_name(self.segment), self._require_file()
-        places: list[BlockPlace] = []
-        content = bytearray()
-        for block in whole:
-            cid = Cid.of(block)
-            content += car_section(cid, block)
-            offset = file.size_bytes + len(content) - len(block)
-            places.append(BlockPlace(cid.digest, name, offset, len(block)))
-        file.append(bytes(content))
-        return tuple(places)
+        return self._require_file().append([*blocks, sign1(encode_payload(record), self._terms.signer)])
 
     def _advance(self, last: BlockPlace, at_ms: UnixMs, batch: int | None = None) -> None:
         tip = self._tip
@@ -306,12 +298,3 @@ class SegmentLog:
         if self._file is None:
             raise LogError("the log is closed: open it again")
         return self._file
-
-
-def _check_batch(entries: Sequence[LogEntry], unlisted: Sequence[Tally]) -> None:
-    if not entries and not unlisted:
-        raise ValueError("an empty batch")
-    if len(entries) > MAX_ENTRIES or len(unlisted) > _MAX_TALLIES:
-        raise ValueError(f"{len(entries)} entries and {len(unlisted)} tallies are more than one record lists")
-    if any(tally.verdict.is_kept for tally in unlisted):
-        raise ValueError("a kept block must be listed")
