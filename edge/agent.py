@@ -47,6 +47,7 @@ DISTRIBUTION: Final = "cairn-network"
 
 _TICK_S: Final = 0.1
 _STATUS_EVERY_S: Final = 1.0
+_PROGRESS_EVERY_S: Final = 10.0
 _GOODBYE_S: Final = 3.0  # for threads that are asked to end
 
 log = structlog.get_logger()
@@ -100,19 +101,23 @@ class Agent:
                     parts.vision.start()
                 failure = self._observe(parts, status_file, uplink_thread, stop)
                 self._finish(parts, status_file, stop)
-                return AgentReport(status_file.write(parts, is_running=False), failure)
+            return AgentReport(status_file.write(parts, is_running=False), failure)
 
     def _observe(
         self, parts: Parts, status_file: StatusFile, uplink_thread: threading.Thread, stop: threading.Event
     ) -> str | None:
         """Work until the source ends or ``stop``; return why it ended, where it should not have."""
         status_due_s = 0.0
+        progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
         while not stop.is_set():
             is_last = parts.vision is not None and parts.vision.is_over  # asked before the last tracks are taken
             self._write_down(parts, Urgency.USUAL)
             if time.monotonic() >= status_due_s:
                 status_due_s = time.monotonic() + _STATUS_EVERY_S
-                status_file.write(parts, is_running=True)
+                status = status_file.write(parts, is_running=True)
+                if time.monotonic() >= progress_due_s:
+                    progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
+                    _log_progress(status)
             if parts.vision is not None and is_last:
                 return parts.vision.failure
             if not uplink_thread.is_alive():
@@ -130,6 +135,8 @@ class Agent:
         while True:
             at_most_ms = times.stop_timeout_ms if stop.is_set() else times.drain_timeout_ms
             is_over = time.monotonic() - began_s >= at_most_ms / 1000
+            if is_over:
+                parts.scribe.retry_now()
             # A stop waits for nothing; a recording that has ended waits for a beacon, as long as there is time.
             self._write_down(parts, Urgency.NOW if is_over or stop.is_set() else Urgency.SOON)
             if is_over or self._is_drained(parts):
@@ -240,6 +247,19 @@ class Agent:
             ),
             surroundings=Surroundings(self._now_ms, time.monotonic, random.SystemRandom().random),
         )
+
+
+def _log_progress(status: AgentStatus) -> None:
+    log.info(
+        "agent_progressed",
+        frames=status.frames,
+        fps=status.fps,
+        tracks=status.tracks,
+        people=status.people,
+        outbox_envelopes=status.outbox_envelopes,
+        is_connected=status.is_connected,
+        peak_rss_kib=status.peak_rss_kib,
+    )
 
 
 @contextmanager

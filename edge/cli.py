@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -139,10 +140,8 @@ def init(options: Namespace) -> int:
 def run(options: Namespace) -> int:
     """Run the agent until its source ends or it is told to stop; print its last status."""
     settings = load_settings(options.dir, os.environ)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    report = Agent(settings, options.dir).run(stop)
+    with _stop_on_signals() as stop:
+        report = Agent(settings, options.dir).run(stop)
     status = report.status
     json.dump(
         {
@@ -167,6 +166,17 @@ def run(options: Namespace) -> int:
         )
         return EXIT_UNDELIVERED
     return EXIT_WELL
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def doctor(options: Namespace) -> int:

@@ -88,6 +88,10 @@ class Scribe:
         self.trouble = None
         self._retry_wait_s = _RETRY_MIN_S
 
+    def retry_now(self) -> None:
+        """Do not wait any longer with the next `write`: it is the last chance."""
+        self._retry_at_s = 0.0
+
     def _wait_after(self, reason: str) -> None:
         self.trouble = reason
         self._retry_at_s = self._monotonic_s() + self._retry_wait_s

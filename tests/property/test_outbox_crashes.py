@@ -96,20 +96,34 @@ class DeviceHistory(RuleBasedStateMachine):
         else:
             assert settled == ()
 
-    @rule()
-    def stop_and_start(self) -> None:
-        self.outbox.close()
-        self.ledger.close()
-        self._open()
-
-    @rule()
-    def crash_and_start(self) -> None:
-        self.lives += 1
-        home = self.root / str(self.lives)
-        shutil.copytree(self.home, home)
+    @rule(is_crash=st.booleans(), outbox_is=st.sampled_from(["kept", "lost", "restored"]))
+    def start_again(self, *, is_crash: bool, outbox_is: str) -> None:
+        """Stop and start, cleanly or by a crash; somebody may have taken the outbox away or put back an old copy."""
+        home = self.home
+        if is_crash:
+            self.lives += 1
+            home = self.root / str(self.lives)
+            shutil.copytree(self.home, home)  # before anything is closed: what the disk holds at this moment
         self.outbox.close()
         self.ledger.close()
         self.home = home
+        if outbox_is == "lost" or (outbox_is == "restored" and self.backup is not None):
+            for path in self.home.glob("outbox.db*"):
+                path.unlink()
+            self.waiting, self.known_end = {}, None
+        if outbox_is == "restored" and self.backup is not None:
+            copy, waiting, self.known_end = self.backup
+            shutil.copy(copy, self.home / "outbox.db")
+            self.waiting = dict(waiting)
+        self._open()
+
+    @rule()
+    def back_up(self) -> None:
+        self.outbox.close()
+        copy = self.root / "backup.db"
+        shutil.copy(self.home / "outbox.db", copy)
+        self.backup = (copy, dict(self.waiting), self.known_end)
+        self.ledger.close()
         self._open()
 
     @rule()
@@ -122,36 +136,6 @@ class DeviceHistory(RuleBasedStateMachine):
         except OutboxError:
             assert self.outbox.depth() == before
         connection.execute("PRAGMA max_page_count=1000000")
-
-    @rule()
-    def lose_the_outbox(self) -> None:
-        self.outbox.close()
-        self.ledger.close()
-        (self.home / "outbox.db").unlink()
-        self.waiting.clear()
-        self.known_end = None
-        self._open()
-
-    @rule()
-    def back_up(self) -> None:
-        self.outbox.close()
-        copy = self.root / "backup.db"
-        shutil.copy(self.home / "outbox.db", copy)
-        self.backup = (copy, dict(self.waiting), self.known_end)
-        self.ledger.close()
-        self._open()
-
-    @precondition(lambda self: self.backup is not None)
-    @rule()
-    def restore_the_outbox_from_an_old_copy(self) -> None:
-        assert self.backup is not None
-        self.outbox.close()
-        self.ledger.close()
-        copy, waiting, known_end = self.backup
-        shutil.copy(copy, self.home / "outbox.db")
-        self.waiting = dict(waiting)
-        self.known_end = known_end
-        self._open()
 
     @invariant()
     def what_was_accepted_waits(self) -> None:

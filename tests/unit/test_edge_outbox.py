@@ -78,7 +78,9 @@ def test_an_unknown_device_keeps_its_envelopes_and_sends_them_again(outbox: Outb
 
 
 @pytest.mark.parametrize("verdict", [Verdict.MALFORMED, Verdict.BAD_SIGNATURE, Verdict.WRONG_NETWORK])
-def test_a_refusal_that_keeps_nothing_sets_aside_until_the_next_start(outbox: Outbox, path: Path, verdict: Verdict) -> None:
+def test_a_refusal_that_keeps_nothing_sets_aside_until_the_next_start(
+    outbox: Outbox, path: Path, verdict: Verdict
+) -> None:
     outbox.append(waiting(1))
     outbox.append(waiting(2))
     outbox.settle([line(1, verdict)], receipt=b"r", heard_at_ms=HEARD_MS)

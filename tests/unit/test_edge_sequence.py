@@ -78,7 +78,9 @@ def test_a_missing_file_is_never_made_up(tmp_path: Path) -> None:
         SequenceLedger.open(tmp_path / "sequence.json")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[1,2]", b'{"boot":-1,"used_until":3}', b'{"boot":1,"used_until":2.5}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"[1,2]", b'{"boot":-1,"used_until":3}', b'{"boot":1,"used_until":2.5}']
+)
 def test_a_damaged_file_is_never_guessed_at(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(SequenceError, match="restore it"):

@@ -78,7 +78,7 @@ def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: s
 )
 def test_a_mistake_in_the_environment_is_named(name: str, text: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint):
-        settings(**{name: text})
+        settings_of(TABLES, {name: text}, origin="cairn.toml")
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path: Path) -> None:
