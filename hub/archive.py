@@ -86,7 +86,7 @@ class Archive:
 
         Args:
             epoch: its segments are sealed, and the epoch before is closed.
-            before: what the log held before it, nothing later included; None: read it from the earlier segments.
+            before: what an index says the log held before it, to spare reading the log; see `judge_epoch`.
 
         Raises:
             ArchiveError: the epoch before is not closed, another manifest was published, or the disk refused.

@@ -1,11 +1,12 @@
 """Judging as a service: fetches an epoch's segments from disk and applies hub.domain.judging to them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from hub.domain.admission import Standing
-from hub.domain.judging import EpochTerms, Judged, judge, learn_records
+from hub.domain.judging import EpochTerms, Judged, JudgingError, judge, learn_records
 from hub.domain.standing import MemoryStanding
 from hub.log.errors import LogError
 from hub.log.files import open_segments, sealed_segments
@@ -70,7 +71,8 @@ def judge_epoch(
         directory: where the segments lie.
         hub: whose log it is.
         terms: which epoch.
-        before: what the log held before the epoch, nothing later included; None: read it from the earlier segments.
+        before: what an index says the log held before the epoch, nothing later included: it saves reading the earlier
+            segments. None, or where it contradicts the log: they are read.
 
     Raises:
         LogError: a segment is open, damaged or cannot be read.
@@ -79,7 +81,11 @@ def judge_epoch(
     segments = epoch_segments(directory, hub, terms.epoch)
     if not segments:
         return [], judge((), MemoryStanding(), terms)
-    if before is None:
-        sealed = sealed_segments(directory)
-        before = standing_before(sealed[: sealed.index(segments[0])], hub, terms.network)
+    if before is not None:
+        # Judging yields the logged verdicts or nothing, so a wrong index cannot change a row. If it shares the mistake
+        # of the intake it can confirm one, and that is what a replay, which never asks an index, would show.
+        with suppress(JudgingError):
+            return segments, judge(read_log(segments, hub), MemoryStanding(before), terms)
+    sealed = sealed_segments(directory)
+    before = standing_before(sealed[: sealed.index(segments[0])], hub, terms.network)
     return segments, judge(read_log(segments, hub), MemoryStanding(before), terms)

@@ -128,6 +128,13 @@ def test_a_known_standing_gives_the_same_verdicts_as_reading_the_log_again(home:
     assert archive.close_epoch(2, before) == expected
 
 
+def test_an_index_that_knows_too_little_or_too_much_changes_no_verdict(home: Path) -> None:
+    expected = close_all(home)[1]
+    after = standing_before(sealed_segments(home / "segments"), HUB.public_key, NETWORK)
+    for wrong in (MemoryStanding(), after):
+        assert archive_in(home).close_epoch(2, wrong) == expected
+
+
 class _FailingPinStore(LocalPinStore):
     """The real store on a line that breaks after some pins."""
 
