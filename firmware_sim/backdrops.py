@@ -9,6 +9,7 @@ from firmware_sim.sprites import Image
 from firmware_sim.vantage import FRAME_HEIGHT_PX, FRAME_WIDTH_PX, POST_WIDTH_PX, Vantage
 
 _Bgr = tuple[int, int, int]
+_HAZE = 0.35
 
 
 def backdrop(vantage: Vantage, seed: int) -> Image:
@@ -74,6 +75,8 @@ def _houses(canvas: Image, vantage: Vantage, dice: random.Random) -> None:
         door = left + dice.randint(8, max(9, width - 20))
         cv2.rectangle(canvas, (door, foot - 24), (door + 11, foot), _tone(dice, 30, 120, 30), -1)
         left += width
+    # Haze: who passes stands out from what is behind, as it does through a real lens focused on the street.
+    canvas[:foot] = (canvas[:foot] * (1 - _HAZE) + 165.0 * _HAZE).astype(np.uint8)
 
 
 def _street_things(canvas: Image, vantage: Vantage, dice: random.Random) -> None:

@@ -39,8 +39,8 @@ class _Look:
 
 
 def _paint(dice: random.Random, least: int = 20, most: int = 235) -> Colour:
-    """Half of what people wear and drive is grey; the rest has any colour."""
-    if dice.random() < 0.4:
+    """A quarter of what people wear and drive is grey; the rest has any colour."""
+    if dice.random() < 0.25:
         grey = dice.randint(least, most)
         blue, green, red = (min(255, max(0, grey + dice.randint(-12, 12))) for _ in range(3))
         return blue, green, red, 255

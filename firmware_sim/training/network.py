@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 STRIDES = (8, 16)
-_WIDTHS = (12, 20, 32, 40, 48)  # channels at strides 2, 4, 8, 16, 32
+_WIDTHS = (12, 24, 32, 40, 56)  # channels at strides 2, 4, 8, 16, 32
 _HEAD = 32
 
 
@@ -24,9 +24,9 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, groups: i
 
 
 class _Residual(nn.Module):
-    def __init__(self, width: int, groups: int = 1) -> None:
+    def __init__(self, width: int, kernel: int = 3, groups: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(width, width, 3, groups=groups), _conv(width, width, 1))
+        self.body = nn.Sequential(_conv(width, width, kernel, groups=groups), _conv(width, width, 1))
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.body(features)
@@ -44,7 +44,9 @@ class TinyDetector(nn.Module):
         )
         self.to_16 = nn.Sequential(_conv(third, fourth, stride=2), _Residual(fourth, groups=fourth))
         self.to_32 = nn.Sequential(
-            _conv(fourth, fourth, stride=2, groups=fourth), _conv(fourth, fifth, 1), _Residual(fifth, groups=fifth)
+            _conv(fourth, fourth, stride=2, groups=fourth),
+            _conv(fourth, fifth, 1),
+            _Residual(fifth, 7, groups=fifth),  # sees a car from end to end
         )
         self.from_8, self.from_16, self.from_32 = (nn.Conv2d(width, _HEAD, 1) for width in (third, fourth, fifth))
         self.grow = nn.Upsample(scale_factor=2, mode="nearest")

@@ -29,7 +29,22 @@ _PER_WORLD = 50
 _WORLDS_AT_ONCE = 16  # so that one batch holds many streets
 _BATCH = 10
 _PEAK_RATE = 4e-3
+_REMEMBERED = 1_500
 _BUSY_PASSES_PER_MINUTE = (8.0, 16.0, 32.0)
+
+
+def shuffled(first_seed: int) -> Iterator[Sample]:
+    """Yield every frame of the stream twice, the second time much later: drawing costs as much as learning."""
+    dice = np.random.default_rng(first_seed + 1)
+    seen: list[Sample] = []
+    for fresh in stream(first_seed):
+        yield fresh
+        if len(seen) < _REMEMBERED:
+            seen.append(fresh)
+            continue
+        index = int(dice.integers(_REMEMBERED))
+        again, seen[index] = seen[index], fresh
+        yield _mirrored(again)
 
 
 def stream(first_seed: int) -> Iterator[Sample]:
@@ -56,7 +71,7 @@ def _mirrored(sample: Sample) -> Sample:
     return replace(sample, frame_bgr=np.ascontiguousarray(sample.frame_bgr[:, ::-1]), boxes_px=boxes)
 
 
-def train(*, seed: int, frames: int) -> TinyDetector:
+def train(*, seed: int, frames: int, bf16: bool) -> TinyDetector:
     """Return the detector after ``frames`` training pictures (averaged weights), in eval mode."""
     torch.manual_seed(seed)
     # This memory layout is a quarter faster on CPUs.
@@ -65,11 +80,13 @@ def train(*, seed: int, frames: int) -> TinyDetector:
     steps = frames // _BATCH
     optimiser = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _PEAK_RATE, total_steps=steps, pct_start=0.1)
-    source = stream(TRAIN_SEEDS.start + seed * 10_000)
+    source = shuffled(TRAIN_SEEDS.start + seed * 10_000)
     for step in range(steps):
         batch = list(islice(source, _BATCH))
         pixels = torch.from_numpy(np.stack([each.frame_bgr for each in batch]))
-        loss = loss_of(network(pixels.permute(0, 3, 1, 2).float()), [target_of(each) for each in batch])
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            output = network(pixels.permute(0, 3, 1, 2).float())
+        loss = loss_of(output.float(), [target_of(each) for each in batch])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 10.0)
@@ -115,13 +132,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder that receives cairn-tiny.*")
     parser.add_argument("--seed", type=int, default=1, help="seed of weights and worlds, 0..98 (default 1)")
     parser.add_argument("--frames", type=int, default=40_000, help="training pictures (default 40000)")
+    parser.add_argument("--bf16", action="store_true", help="compute in bfloat16: twice as fast on CPUs that have it")
     options = parser.parse_args()
     if not (0 <= options.seed <= 98 and options.frames >= _BATCH):
         parser.error("seed is 0..98, and it takes at least one batch of 10 pictures")
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
-    export(train(seed=options.seed, frames=options.frames), options.out / "cairn-tiny.onnx")
-    report = ship(options.out, training={"seed": options.seed, "frames": options.frames})
+    export(train(seed=options.seed, frames=options.frames, bf16=options.bf16), options.out / "cairn-tiny.onnx")
+    report = ship(options.out, training={"seed": options.seed, "frames": options.frames, "bf16": options.bf16})
     sys.stdout.write(json.dumps(report) + "\n")
     return 0
 
