@@ -154,7 +154,7 @@ class EmbeddedBroker:
         try:
             pid = int((self._folder / "nats.pid").read_text())
             shown = subprocess.run(
-                ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+                ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
             )
         except (OSError, ValueError):
             return
