@@ -52,7 +52,9 @@ class Children:
         self.logs.mkdir(parents=True, exist_ok=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for child in reversed(self.running):
             if child.popen.poll() is None:
                 child.popen.send_signal(signal.SIGTERM)
@@ -112,6 +114,15 @@ class Children:
         Raises:
             ChildError: it failed; the message holds what it said.
         """
+        answer: dict[str, object] = json.loads(self.output(name, command, timeout_s=timeout_s) or "{}")
+        return answer
+
+    def output(self, name: str, command: Sequence[str], *, timeout_s: float = 60.0) -> str:
+        """Run ``command`` to its end and return what it printed on stdout.
+
+        Raises:
+            ChildError: it failed; the message holds what it said.
+        """
         outcome = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -121,8 +132,18 @@ class Children:
             check=False,
             env={**os.environ, **self.environment},
         )
-        (self.logs / f"{name}.log").open("a").write(outcome.stderr)
+        with (self.logs / f"{name}.log").open("a") as log:
+            log.write(outcome.stderr)
         if outcome.returncode != 0:
             raise ChildError(f"{name} failed with status {outcome.returncode}: {outcome.stderr.strip()[-2000:]}")
-        answer: dict[str, object] = json.loads(outcome.stdout or "{}")
-        return answer
+        return outcome.stdout.strip()
+
+    def watch(self) -> None:
+        """Return never, unless a child that should be running stops.
+
+        Raises:
+            ChildError: it did.
+        """
+        while True:
+            self.check()
+            time.sleep(0.5)

@@ -1,0 +1,133 @@
+"""The demo's devices: founded with `cairn-edge init`, bonded by their owners, run as processes of their own."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from firmware_sim.children import Child, Children, program
+from firmware_sim.device import town
+from firmware_sim.network import Contributor, Network
+from protocol.units import UnixMs
+
+TINY_MODEL: Final = Path(__file__).parent / "models" / "cairn-tiny.onnx"
+_GRID_UDEG: Final = 50  # about five metres: neighbours in one street stay two vantages
+_DOWNLOAD_WITHIN_S: Final = 600.0
+_VIDEO_PLACE_UDEG: Final = (52_520_008, 13_404_954)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """How many simulated devices, in which world, how often they look, and the real video where there is one."""
+
+    seed: int
+    cameras: int
+    frames_per_s: int
+    video: Path | None
+    model: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One running device."""
+
+    name: str
+    did: str
+    owner: Contributor
+    directory: Path
+    child: Child
+    camera_index: int | None  # None: it watches the real video
+
+    def status(self) -> dict[str, object]:
+        """Return what the agent last said of itself; empty before it has."""
+        try:
+            loaded: dict[str, object] = json.loads((self.directory / "status.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return loaded
+
+
+def start_fleet(settings: FleetSettings, network: Network, children: Children, *, starts_at_ms: UnixMs) -> list[Device]:
+    """Found, bond and start every device. The last contributor owns the device that watches the video.
+
+    Raises:
+        ChildError: a command failed.
+    """
+    *sharing, video_owner = network.contributors
+    owners = [sharing[index % len(sharing)] for index in range(settings.cameras)]
+    foundings = [_simulated(settings, index, owner, network.folder, starts_at_ms) for index, owner in enumerate(owners)]
+    if settings.video is not None:
+        foundings.append(_watching(settings.video, settings.model, video_owner, network.folder))
+    # One owner's bonds go out one after the other, as an account numbers its transactions.
+    by_owner = [[each for each in foundings if each.owner == owner] for owner in network.contributors]
+    with ThreadPoolExecutor(max_workers=len(by_owner)) as pool:
+        founded = pool.map(lambda own: [(each, _found(each, network, children)) for each in own], by_owner)
+        dids = {each.directory: did for own in founded for each, did in own}
+    return [
+        Device(
+            each.directory.name,
+            dids[each.directory],
+            each.owner,
+            each.directory,
+            children.start(each.directory.name, each.run, may_end=each.camera is not None),
+            each.camera_index,
+        )
+        for each in foundings
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Founding:
+    """What a device is told at its beginning, and the command that runs it."""
+
+    directory: Path
+    owner: Contributor
+    place_udeg: tuple[int, int]
+    heading_deg: float
+    model: str
+    run: tuple[str, ...]
+    camera: str | None = None
+    camera_index: int | None = None
+
+
+def _simulated(
+    settings: FleetSettings, index: int, owner: Contributor, folder: Path, starts_at_ms: UnixMs
+) -> _Founding:
+    directory = folder / "devices" / f"sim-{index + 1}"
+    world = town(settings.seed, settings.cameras, starts_at_ms)
+    run = [program("cairn-sim"), "device", "--dir", str(directory), "--seed", str(settings.seed)]
+    run += ["--camera", str(index), "--cameras", str(settings.cameras)]
+    run += ["--starts-at-ms", str(starts_at_ms), "--frames-per-s", str(settings.frames_per_s)]
+    heading_deg = world.vantages[index].heading_deg
+    model = str(TINY_MODEL.resolve())
+    return _Founding(directory, owner, world.position_udeg(index), heading_deg, model, tuple(run), camera_index=index)
+
+
+def _watching(video: Path, model: Path | None, owner: Contributor, folder: Path) -> _Founding:
+    directory = folder / "devices" / "video"
+    run = (program("cairn-edge"), "run", "--dir", str(directory))
+    name = "yolox-nano" if model is None else str(model.resolve())
+    return _Founding(directory, owner, _VIDEO_PLACE_UDEG, 0.0, name, run, camera=str(video.resolve()))
+
+
+def _found(founding: _Founding, network: Network, children: Children) -> str:
+    """Make a device with `cairn-edge init`, have its owner put up the bond, and return its did:key."""
+    directory = founding.directory
+    command = [program("cairn-edge"), "init", "--dir", str(directory), "--hub", network.hub_url]
+    command += ["--owner", founding.owner.account, "--grid-udeg", str(_GRID_UDEG), "--model", founding.model]
+    command += ["--lat", _degrees(founding.place_udeg[0]), "--lon", _degrees(founding.place_udeg[1])]
+    command += ["--heading", f"{founding.heading_deg:.1f}"]
+    command += [] if founding.camera is None else ["--camera", founding.camera]
+    did = children.output(f"init-{directory.name}", command).splitlines()[0]
+    if not founding.model.endswith(".onnx"):
+        add = [program("cairn-edge"), "model", "add", "--dir", str(directory), founding.model]
+        children.output("model", add, timeout_s=_DOWNLOAD_WITHIN_S)
+    network.stake(founding.owner, did, children)
+    return did
+
+
+def _degrees(value_udeg: int) -> str:
+    sign = "-" if value_udeg < 0 else ""
+    whole, rest = divmod(abs(value_udeg), 1_000_000)
+    return f"{sign}{whole}.{rest:06d}"

@@ -1,0 +1,80 @@
+"""Start the servers of the demo in their order, each when the one before is ready."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from firmware_sim.children import Children, program
+from firmware_sim.network import Contributor, Network, Servers
+
+_READY_WITHIN_S: Final = 60.0
+_CONTRIBUTORS: Final = 3
+_CHALLENGE_SECONDS: Final = 1  # a demo does not wait a day for disputes
+_FUND_TOKENS: Final = 1_000_000
+_CONTRIBUTOR_TOKENS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the servers keep their files, how long an epoch is, where the pages are served (0: any free port)."""
+
+    folder: Path
+    epoch_seconds: int
+    hub_port: int
+    rewards_port: int
+
+
+def start_servers(settings: ServerSettings, children: Children) -> Network:
+    """Start chain, contract, hub and reward service.
+
+    Raises:
+        ChildError: one of them did not start; the message ends with its log.
+    """
+    folder = settings.folder
+    rpc, operator, contributors = _start_chain(folder, children)
+    hub = _start_hub(settings, children, rpc=rpc)
+    servers = Servers(rpc, folder / "deployment.json", str(hub["http"]))
+    _deploy(servers, operator, contributors, children)
+    rewards_ready = folder / "rewards-ready.json"
+    run = servers.rewards_command("run", "--key-file", str(operator.key_file), "--hub", servers.hub_url)
+    run += ["--data", str(folder / "rewards"), "--http-port", str(settings.rewards_port), "--public-rpc", rpc]
+    run += ["--poll-seconds", "0.5", "--ready-file", str(rewards_ready)]
+    children.start("rewards", run)
+    rewards = children.wait_for_file(rewards_ready, timeout_s=_READY_WITHIN_S)
+    return Network(folder, servers, str(rewards["http"]), contributors)
+
+
+def _start_chain(folder: Path, children: Children) -> tuple[str, Contributor, tuple[Contributor, ...]]:
+    ready, keys = folder / "chain-ready.json", folder / "chain" / "keys"
+    command = [program("cairn-rewards"), "chain", "up", "--state", str(folder / "chain" / "state")]
+    command += ["--keys", str(keys), "--ready-file", str(ready)]
+    children.start("chain", command)
+    chain = children.wait_for_file(ready, timeout_s=_READY_WITHIN_S)
+    accounts = chain["accounts"]
+    if not isinstance(accounts, list):
+        raise TypeError("the chain's ready file lists its accounts")
+    people = tuple(
+        Contributor(str(account), keys / f"account-{number}.key")
+        for number, account in enumerate(accounts[: _CONTRIBUTORS + 1])
+    )
+    return str(chain["rpc"]), people[0], people[1:]
+
+
+def _start_hub(settings: ServerSettings, children: Children, *, rpc: str) -> dict[str, object]:
+    ready = settings.folder / "hub-ready.json"
+    command = [program("cairn-hub"), "serve", "--data", str(settings.folder / "hub"), "--name", "Demo hub"]
+    command += ["--mqtt-port", "0", "--http-port", str(settings.hub_port), "--chain-rpc", rpc]
+    command += ["--epoch-seconds", str(settings.epoch_seconds), "--beacon-seconds", "1", "--ready-file", str(ready)]
+    children.start("hub", command)
+    return children.wait_for_file(ready, timeout_s=_READY_WITHIN_S)
+
+
+def _deploy(servers: Servers, operator: Contributor, contributors: tuple[Contributor, ...], children: Children) -> None:
+    key = ("--key-file", str(operator.key_file))
+    challenge = ("--challenge-seconds", str(_CHALLENGE_SECONDS))
+    children.call("deploy", servers.rewards_command("deploy", *key, *challenge))
+    children.call("mint", servers.rewards_command("mint", *key, "--amount", str(_FUND_TOKENS)))
+    children.call("fund", servers.rewards_command("fund", *key, "--amount", str(_FUND_TOKENS)))
+    for contributor in contributors:
+        to = ("--to", contributor.account, "--amount", str(_CONTRIBUTOR_TOKENS))
+        children.call("mint", servers.rewards_command("mint", *key, *to))

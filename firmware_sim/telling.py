@@ -1,0 +1,107 @@
+"""What the demo tells people at the end, and the same as JSON for programs."""
+
+from rich.console import Console
+from rich.table import Table
+
+from firmware_sim.demo import Outcome
+from firmware_sim.network import Network
+
+_WEI_PER_TOKEN = 10**18
+
+
+def report_of(outcome: Outcome) -> dict[str, object]:
+    """Return the outcome as JSON values."""
+    verdicts = verdict_counts(outcome)
+    claim = outcome.claim
+    return {
+        "seconds_to_paid_claim": outcome.seconds_to_paid_claim,
+        "edge_peak_rss_mib": round(outcome.edge_peak_rss_kib / 1024, 1),
+        "people_counted": outcome.people_counted,
+        "envelopes": sum(verdicts.values()),
+        "accepted": verdicts.get("accepted", 0),
+        "verdicts": verdicts,
+        "epochs": list(outcome.epochs),
+        "devices": list(outcome.devices),
+        "claimed_for": {
+            "name": outcome.claimed_for.name,
+            "device": outcome.claimed_for.did,
+            "share_wei": str(outcome.share_wei),
+        },
+        "claim": {
+            "account": claim.account,
+            "epoch": claim.epoch,
+            "paid_wei": str(claim.paid_wei),
+            "transaction": claim.transaction,
+            "gas": claim.gas,
+            "root": claim.root,
+            "audited_epochs": claim.audited_epochs,
+            "audited_envelopes": claim.audited_envelopes,
+        },
+    }
+
+
+def verdict_counts(outcome: Outcome) -> dict[str, int]:
+    """Return how many messages got which verdict, over all epochs told of."""
+    counts: dict[str, int] = {}
+    for epoch in outcome.epochs:
+        told = epoch.get("counts", {})
+        if isinstance(told, dict):
+            for slug, messages in told.items():
+                counts[slug] = counts.get(slug, 0) + messages
+    return counts
+
+
+def tell(network: Network, outcome: Outcome) -> None:
+    """Print what happened, for people."""
+    console = Console(highlight=False)
+    console.print()
+    _tell_devices(console, outcome)
+    _tell_epochs(console, outcome)
+    claim = outcome.claim
+    console.print(f"[bold]Verdicts[/bold]      {_words(verdict_counts(outcome))}")
+    console.print(f"[bold]Root on chain[/bold] {claim.root}")
+    console.print(f"[bold]Claim paid[/bold]    {tokens(claim.paid_wei)} to {claim.account} ({claim.gas:,} gas)")
+    console.print(f"              transaction {claim.transaction}")
+    share = f"{tokens(outcome.share_wei)} of it earned by {outcome.claimed_for.name}"
+    console.print(f"              {share}, which saw {outcome.people_counted} people")
+    console.print(
+        f"[bold]Verified[/bold]      audit: same root for epochs 1 to {claim.audited_epochs}, recomputed from "
+        f"{claim.audited_envelopes} device-signed envelopes; replay: same verdicts"
+    )
+    console.print(f"[bold]Took[/bold]          {outcome.seconds_to_paid_claim} s to the paid claim")
+    console.print()
+    console.print(f"Operator's page     {network.hub_url}")
+    console.print(f"Contributors' page  {network.rewards_url}/?account={claim.account}")
+    console.print(f"Files and logs      {network.folder}", soft_wrap=True)
+
+
+def tokens(amount_wei: int) -> str:
+    """Return an amount in whole tokens with six digits, floored: ``12.345678``."""
+    whole, rest = divmod(amount_wei, _WEI_PER_TOKEN)
+    return f"{whole:,}.{rest // 10**12:06d}"
+
+
+def _tell_devices(console: Console, outcome: Outcome) -> None:
+    table = Table("device", "frames", "tracks", "people", "peak MiB", "earned", title="Devices", title_justify="left")
+    for device in outcome.devices:
+        peak_mib = int(str(device["peak_rss_kib"])) // 1024
+        cells = [device["name"], device["frames"], device["tracks"], device["people"], peak_mib]
+        table.add_row(*map(str, cells), tokens(int(str(device["share_wei"]))))
+    console.print(table)
+
+
+def _tell_epochs(console: Console, outcome: Outcome) -> None:
+    for epoch in outcome.epochs:
+        console.print(f"[bold]Epoch {epoch.get('epoch')}[/bold]       {_words(epoch.get('counts'))}")
+        console.print(f"  manifest    {epoch.get('manifest')}", soft_wrap=True)
+        console.print(f"  verdicts    {epoch.get('verdicts')}", soft_wrap=True)
+        segments = epoch.get("segments")
+        for segment in segments if isinstance(segments, list) else []:
+            console.print(f"  piece       {segment['piece']}  {segment['size_bytes']:,} bytes", soft_wrap=True)
+    console.print()
+
+
+def _words(counts: object) -> str:
+    if not isinstance(counts, dict) or not counts:
+        return "no messages"
+    return ", ".join(f"{messages} {slug.replace('_', ' ')}" for slug, messages in sorted(counts.items()))
