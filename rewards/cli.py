@@ -21,7 +21,7 @@ from rewards.chain.errors import ChainError
 from rewards.chain.values import Terms
 from rewards.commands import money, proofs
 from rewards.commands.door import EXIT_FAILED, CommandError, Door, Outcome
-from rewards.commands.node import chain_up, write_ready_file
+from rewards.commands.node import ChainUp, chain_up, write_ready_file
 from rewards.deployment import DeploymentError
 from rewards.domain.errors import SettlementError
 from rewards.gateway import GatewayError
@@ -94,15 +94,14 @@ _COMMANDS: Mapping[str, Callable[[Door, argparse.Namespace], Outcome]] = {
 
 
 def _chain_up(options: argparse.Namespace) -> Outcome:
-    node = AnvilOptions(port=options.port, chain_id=options.chain_id, block_time_s=options.block_time)
-    return chain_up(
-        options.state,
-        node,
+    up = ChainUp(
+        state_file=options.state,
+        options=AnvilOptions(port=options.port, chain_id=options.chain_id),
+        beat_s=options.block_time,
         ready_file=options.ready_file,
         keys_folder=options.keys,
-        environment=os.environ,
-        stop=_stop_on_signals(),
     )
+    return chain_up(up, environment=os.environ, stop=_stop_on_signals())
 
 
 def _serve(options: argparse.Namespace, settings: RewardsSettings, door: Door) -> Outcome:

@@ -51,7 +51,7 @@ def _add_chain(commands: "Commands[argparse.ArgumentParser]") -> None:
     up.add_argument("--state", type=Path, required=True, help="the file that keeps the chain between runs")
     up.add_argument("--port", type=int, default=_LOCAL.port, help="loopback port; 0 takes a free one")
     up.add_argument("--chain-id", type=int, default=_LOCAL.chain_id)
-    up.add_argument("--block-time", type=float, default=1.0, help="seconds; 0 mines only with transactions")
+    up.add_argument("--block-time", type=float, default=1.0, help="seconds between blocks without transactions")
     up.add_argument("--keys", type=Path, help="folder for the play-money keys, account-0.key to account-9.key")
     up.add_argument("--ready-file", type=Path, help="written once the node answers: {rpc, chain_id, accounts, keys}")
 

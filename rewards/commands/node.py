@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from eth_account import Account
@@ -17,37 +18,48 @@ from rewards.keys import write_key
 PLAY_ACCOUNTS = 10
 
 
-def chain_up(
-    state_file: Path,
-    options: AnvilOptions,
-    *,
-    ready_file: Path | None,
-    keys_folder: Path | None,
-    environment: Mapping[str, str],
-    stop: threading.Event,
-) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class ChainUp:
+    """How to run the local chain, and what to write for whoever waits for it."""
+
+    state_file: Path
+    options: AnvilOptions
+    beat_s: float
+    ready_file: Path | None
+    keys_folder: Path | None
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.beat_s <= 3_600:
+            raise CommandError("The block time must be between 0.1 and 3600 seconds.")
+
+
+def chain_up(up: ChainUp, *, environment: Mapping[str, str], stop: threading.Event) -> Outcome:
     """Run the node until ``stop`` is set.
+
+    Transactions are mined at once, and every ``up.beat_s`` a block without any: an epoch is settled on the first block
+    after its end, so time must go on where nobody sends anything.
 
     Raises:
         ChainError: the node is missing, did not start, or stopped by itself.
         KeyFileError: the keys cannot be written.
     """
-    accounts = play_accounts(options.mnemonic)
-    if keys_folder is not None:
+    accounts = play_accounts(up.options.mnemonic)
+    if up.keys_folder is not None:
         for number, account in enumerate(accounts):
-            write_key(keys_folder / f"account-{number}.key", account)
-    with start_anvil(find_anvil(environment), state_file, options) as anvil:
+            write_key(up.keys_folder / f"account-{number}.key", account)
+    with start_anvil(find_anvil(environment), up.state_file, up.options) as anvil:
         told = {
             "rpc": anvil.url,
-            "chain_id": options.chain_id,
+            "chain_id": up.options.chain_id,
             "accounts": [account.address for account in accounts],
-            "keys": None if keys_folder is None else str(keys_folder),
+            "keys": None if up.keys_folder is None else str(up.keys_folder),
         }
-        if ready_file is not None:
-            write_ready_file(ready_file, told)
-        while not stop.wait(0.2):
+        if up.ready_file is not None:
+            write_ready_file(up.ready_file, told)
+        while not stop.wait(up.beat_s):
             if anvil.process.poll() is not None:
-                raise NodeFailedError(f"The local node stopped by itself: see {state_file}.log.")
+                raise NodeFailedError(f"The local node stopped by itself: see {up.state_file}.log.")
+            anvil.rpc("evm_mine")
     return Outcome(told)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from protocol.car import CarBlock, read_car
+from protocol.cid import DAG_CBOR
 from protocol.cose import Signed, parse_sign1
 from protocol.enrollment import Enrollment
 from protocol.envelope import Envelope, block_digest
@@ -101,6 +102,8 @@ class EvidenceReader:
         return EpochEvidence(self._manifest, tuple(self._envelopes), tuple(self._enrollments))
 
     def _read_block(self, found: CarBlock) -> None:
+        if found.cid.codec != DAG_CBOR:
+            raise EvidenceError(f"block {found.cid.digest.hex()} stands under another codec than its own")
         signed = parse_sign1(found.block)
         if self._log.read(found.block, signed):
             return

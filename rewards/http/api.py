@@ -93,7 +93,8 @@ def _add_epoch_routes(api: APIRouter, desk: Desk) -> None:
 
 
 def _add_gateway(api: APIRouter, desk: Desk) -> None:
-    @api.api_route("/ipfs/{cid}", methods=["GET", "HEAD"], tags=["gateway"], response_class=Response)
+    @api.head("/ipfs/{cid}", include_in_schema=False)
+    @api.get("/ipfs/{cid}", tags=["gateway"], response_class=Response)
     def block(cid: str) -> Response:
         """Serve one block of a report, raw (trustless gateway): hash it yourself."""
         try:

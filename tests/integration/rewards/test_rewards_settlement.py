@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,13 +23,9 @@ from rewards.gateway import Gateway, UnfaithfulError
 from rewards.recompute import Waiting, recompute
 from rewards.runner import EpochRunner, Posted, RunnerError, attestation_of
 from rewards.shelf import ReportShelf
+from tests.reward_story import TOKEN_WEI, Device, Town
 
-TOKEN_WEI = 10**18
 BOND_WEI = Wei(5 * TOKEN_WEI)
-
-# Town, Device and Publisher live in conftest.py, which importlib mode does not let a test import.
-Town = Any
-Device = Any
 
 
 def _quiet(_: str) -> None:
@@ -57,16 +52,16 @@ def _audit(town: Town, up_to: int, reports: Gateway | None = None) -> list[Epoch
 
 
 @pytest.fixture
-def alices(town: Town, make_device: Callable[..., Device]) -> Device:
+def alices(town: Town) -> Device:
     """A device of Alice's, bonded."""
-    device = make_device(1, town.alice.account)
+    device = Device(1, town.alice.account)
     town.alice.stake(device.keys.public_key.raw, BOND_WEI)
     return device
 
 
 @pytest.fixture
-def bobs(town: Town, make_device: Callable[..., Device]) -> Device:
-    device = make_device(2, town.bob.account)
+def bobs(town: Town) -> Device:
+    device = Device(2, town.bob.account)
     town.bob.stake(device.keys.public_key.raw, BOND_WEI)
     return device
 
@@ -152,18 +147,16 @@ def test_an_epoch_in_which_nobody_earned_still_gets_a_root(town: Town, tmp_path:
     assert _audit(town, 1)[0].is_same
 
 
-def test_every_device_learns_why_it_was_not_paid(
-    town: Town, alices: Device, make_device: Callable[..., Device]
-) -> None:
+def test_every_device_learns_why_it_was_not_paid(town: Town, alices: Device) -> None:
     at_ms = _spread(town, 1)
-    small = make_device(10, town.alice.account)
+    small = Device(10, town.alice.account)
     town.alice.stake(small.keys.public_key.raw, Wei(TOKEN_WEI - 1))
-    stolen = make_device(11, town.bob.account)
+    stolen = Device(11, town.bob.account)
     town.alice.stake(stolen.keys.public_key.raw, BOND_WEI)
-    unbonded = make_device(12, town.alice.account)
-    never_enrolled = make_device(13, town.alice.account)
-    idle = make_device(14, town.alice.account)
-    later_sybil = make_device(15, town.bob.account)
+    unbonded = Device(12, town.alice.account)
+    never_enrolled = Device(13, town.alice.account)
+    idle = Device(14, town.alice.account)
+    later_sybil = Device(15, town.bob.account)
     town.bob.stake(later_sybil.keys.public_key.raw, Wei(1_000 * TOKEN_WEI))
     devices = [alices, small, stolen, unbonded, idle, later_sybil]
     manifest = town.close_epoch(
@@ -185,10 +178,8 @@ def test_every_device_learns_why_it_was_not_paid(
     assert report.earned_wei == {town.alice.account: 50 * TOKEN_WEI}
 
 
-def test_a_bond_posted_after_the_epoch_does_not_count_in_it(
-    town: Town, tmp_path: Path, make_device: Callable[..., Device]
-) -> None:
-    device = make_device(20, town.alice.account)
+def test_a_bond_posted_after_the_epoch_does_not_count_in_it(town: Town, tmp_path: Path) -> None:
+    device = Device(20, town.alice.account)
     town.close_epoch([device.enroll(_spread(town, 1)[0]), device.watch(_spread(town, 1))])
     town.alice.stake(device.keys.public_key.raw, BOND_WEI)
     runner = _runner(town, tmp_path)
