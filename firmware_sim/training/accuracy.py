@@ -91,4 +91,4 @@ def _average_precision_ppm(judged: list[_Judged], label: int, demanded: int) -> 
     precision = right / np.arange(1, len(ranked) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     steps = np.diff(np.concatenate(([0], right))) / demanded
-    return int(PPM_ONE * float((envelope * steps).sum()))
+    return round(PPM_ONE * float((envelope * steps).sum()))
