@@ -17,7 +17,7 @@ from protocol.beacon import Beacon
 from protocol.cose import Signed, parse_sign1, sign1
 from protocol.errors import MalformedError
 from protocol.identity import Signer
-from protocol.observation import Observation, Position
+from protocol.observation import Observation, Position, Track
 from protocol.payload import (
     Counter,
     Digest,
@@ -99,10 +99,11 @@ def block_digest(block: bytes) -> bytes:
 
 
 def observations_digest(envelope: Envelope) -> bytes | None:
-    """Return what two envelopes share exactly if they claim the same observations; None where there are none.
+    """Return what two envelopes share exactly if they claim the same observations; None where no track is claimed.
 
-    Track ids and times are inside, so two honest envelopes never collide.
+    A track carries its id, its times and its mean confidence, so two honest envelopes never share one. Readings alone
+    claim nothing: two thermometers in one room may well tell the same in the same millisecond.
     """
-    if not envelope.observations:
+    if not any(isinstance(observation, Track) for observation in envelope.observations):
         return None
     return hashlib.sha256(b"".join(encode_payload(observation) for observation in envelope.observations)).digest()

@@ -99,12 +99,19 @@ def test_a_track_never_ends_before_it_begins() -> None:
 
 
 def test_the_same_observations_are_known_again_in_another_envelope() -> None:
-    later = msgspec.structs.replace(ENVELOPE, created_at_ms=UnixMs(2_000), boot=4)
-    other = msgspec.structs.replace(ENVELOPE, observations=(msgspec.structs.replace(READING, value=0),))
-    empty = msgspec.structs.replace(ENVELOPE, observations=())
-    assert observations_digest(later) == observations_digest(ENVELOPE)
-    assert observations_digest(other) != observations_digest(ENVELOPE)
-    assert observations_digest(empty) is None
+    track = Track(4, 0, UnixMs(10), UnixMs(20), Ppm(1), 1, continues=False, sketch=b"")
+    first = msgspec.structs.replace(ENVELOPE, observations=(track, READING))
+    later = msgspec.structs.replace(first, created_at_ms=UnixMs(2_000), boot=4)
+    other = msgspec.structs.replace(first, observations=(msgspec.structs.replace(track, track_id=5), READING))
+    assert observations_digest(first) is not None
+    assert observations_digest(later) == observations_digest(first)
+    assert observations_digest(other) != observations_digest(first)
+
+
+@pytest.mark.parametrize("observations", [(), (READING,)], ids=["none", "a reading"])
+def test_where_nothing_is_unmistakable_nothing_is_claimed(observations: tuple[Reading, ...]) -> None:
+    """Two honest thermometers in one room may tell the same in the same millisecond."""
+    assert observations_digest(msgspec.structs.replace(ENVELOPE, observations=observations)) is None
 
 
 @pytest.mark.parametrize("length", [0, 23, 24, 255, 256, 65_535, 65_536])
