@@ -23,6 +23,7 @@ _START_WAIT_S: Final = 15.0
 _STOP_WAIT_S: Final = 10.0
 _RESTART_AFTER_S: Final = 0.2
 _LONGEST_RESTART_PAUSE_S: Final = 5.0
+_LONG_LIFE_S: Final = 1.0  # shorter than that, and it fails at once every time: try ever more slowly
 _POLL_S: Final = 0.05
 
 log = structlog.get_logger(__name__)
@@ -141,7 +142,7 @@ class EmbeddedBroker:
                 return
             self.restarts += 1
             log.warning("broker_restarted", exit_status=status, restarts=self.restarts)
-            lived_long = time.monotonic() - started_s > _LONGEST_RESTART_PAUSE_S
+            lived_long = time.monotonic() - started_s > _LONG_LIFE_S
             pause_s = _RESTART_AFTER_S if lived_long else min(2 * pause_s, _LONGEST_RESTART_PAUSE_S)
             if self._stopping.wait(pause_s):
                 return
