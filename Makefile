@@ -10,11 +10,11 @@ setup: ## Install everything the demo needs into this folder
 	@constraints/npm.sh rewards/chain/node web
 	@web/build.sh
 
-demo: setup ## Run the whole network on this machine (ONCE=1, VIDEO=path, MODEL=path, EPOCHS=2, EPOCH_SECONDS=20)
+demo: setup ## Run the whole network on this machine (ONCE=1, VIDEO=path, MODEL=path, EPOCHS=2, EPOCH_SECONDS=15)
 	@.venv/bin/cairn-sim demo \
 	  $(if $(ONCE),--once) $(if $(VIDEO),--video '$(VIDEO)') $(if $(MODEL),--model '$(MODEL)') \
 	  $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(EPOCH_SECONDS),--epoch-seconds $(EPOCH_SECONDS)) \
-	  $(if $(REPORT),--report '$(REPORT)')
+	  $(if $(REPORT),--report '$(REPORT)') $(if $(FOLDER),--folder '$(FOLDER)') $(if $(DEVICES),--devices $(DEVICES))
 
 test: setup ## Set up and run the whole test suite (ARGS='tests/unit -k name' runs a part)
 	@constraints/install.sh dev

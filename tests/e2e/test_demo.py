@@ -1,0 +1,39 @@
+"""The README's command, once with the real video: what it counts is paid on chain, and the numbers agree."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+def test_the_demo_counts_the_people_of_the_video_and_pays_for_them(assets: Path, tmp_path: Path) -> None:
+    truth = json.loads((assets / "ground_truth.json").read_text())["people_one_by_one.mp4"]
+    report_file = tmp_path / "report.json"
+    command = ["make", "demo", "ONCE=1", f"VIDEO={assets / 'people_one_by_one.mp4'}"]
+    command += [f"MODEL={assets / 'yolox_nano_416.onnx'}", f"REPORT={report_file}", f"FOLDER={tmp_path / 'network'}"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert outcome.returncode == 0, outcome.stdout[-2_000:] + outcome.stderr[-4_000:]
+    report = json.loads(report_file.read_text())
+
+    assert report["people_counted"] == truth["unique_persons"] == 6
+    claimed_for, claim = report["claimed_for"], report["claim"]
+    assert claimed_for["name"] == "video"
+    owned = [device for device in report["devices"] if device["owner"] == claim["account"]]
+    assert [device["name"] for device in owned] == ["video"]
+    assert int(claim["paid_wei"]) == int(claimed_for["share_wei"]) > 0
+    assert report["accepted"] == report["envelopes"] - report["verdicts"].get("duplicate", 0) > 0
+    assert claim["audited_epochs"] == len(report["epochs"])
+    assert all(epoch["segments"] and epoch["manifest"] and epoch["verdicts"] for epoch in report["epochs"])
+    assert sum(device["tracks"] > 0 for device in report["devices"]) == len(report["devices"])
+    for word in (claim["root"], claim["transaction"], report["epochs"][-1]["verdicts"], "people"):
+        assert word in outcome.stdout
+
+
+def test_a_wrong_word_is_answered_with_a_sentence(tmp_path: Path) -> None:
+    command = ["make", "demo", "ONCE=1", "VIDEO=/no/such/video.mp4", f"FOLDER={tmp_path / 'network'}"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert outcome.returncode != 0
+    assert "there is no file /no/such/video.mp4" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert not (tmp_path / "network").exists()

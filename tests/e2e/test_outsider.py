@@ -1,0 +1,175 @@
+"""A network that is up, seen by somebody who trusts nobody: blocks by CID, foreign verification, recomputed pay."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web3 import HTTPProvider, Web3
+
+from protocol.cid import Cid
+from tests.conftest import ROOT
+
+_READY_WITHIN_S = 240.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """The demo, up and paid."""
+
+    folder: Path
+    report: dict[str, Any]
+    hub_url: str
+    rewards_url: str
+    rpc_url: str
+
+    def rewards(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        return _run(
+            "cairn-rewards", *words, "--rpc", self.rpc_url, "--deployment", str(self.folder / "deployment.json")
+        )
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`make demo` without ONCE: it stays up until Ctrl-C, and then ends cleanly."""
+    place = tmp_path_factory.mktemp("outsider")
+    report, log = place / "report.json", place / "demo.log"
+    command = [
+        "make",
+        "demo",
+        "EPOCHS=2",
+        "EPOCH_SECONDS=8",
+        "DEVICES=2",
+        f"REPORT={report}",
+        f"FOLDER={place / 'net'}",
+    ]
+    with log.open("wb") as sink:
+        demo = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, start_new_session=True)
+    try:
+        deadline_s = time.monotonic() + _READY_WITHIN_S
+        while "stays up until Ctrl-C" not in log.read_text():
+            assert demo.poll() is None, log.read_text()[-4_000:]
+            assert time.monotonic() < deadline_s, log.read_text()[-4_000:]
+            time.sleep(0.2)
+        ready = {
+            name: json.loads((place / "net" / f"{name}-ready.json").read_text()) for name in ("hub", "rewards", "chain")
+        }
+        yield Running(
+            place / "net",
+            json.loads(report.read_text()),
+            ready["hub"]["http"],
+            ready["rewards"]["http"],
+            ready["chain"]["rpc"],
+        )
+        assert demo.poll() is None, "the demo stays up until Ctrl-C"
+    finally:
+        if demo.poll() is None:
+            os.killpg(demo.pid, signal.SIGINT)
+        status = demo.wait(60)
+    assert "Traceback" not in log.read_text()
+    assert status != 0 or demo.returncode == 0
+
+
+def test_the_claim_is_what_the_contract_says_was_paid(running: Running) -> None:
+    deployment = json.loads((running.folder / "deployment.json").read_text())
+    artifact = json.loads((ROOT / "rewards/contracts/artifacts/CairnRewards.json").read_text())
+    contract = Web3(HTTPProvider(running.rpc_url)).eth.contract(deployment["contract"], abi=artifact["abi"])
+    claim = running.report["claim"]
+    assert contract.functions.claimedWeiOf(claim["account"]).call() == int(claim["paid_wei"]) > 0
+    receipt = Web3(HTTPProvider(running.rpc_url)).eth.get_transaction_receipt(claim["transaction"])
+    assert receipt["status"] == 1
+
+
+def test_a_devices_bytes_fetched_by_cid_verify_with_a_foreign_cose_library(running: Running) -> None:
+    seen = _get_json(f"{running.hub_url}/v1/observations?limit=50")["rows"]
+    assert seen
+    node = shutil.which("node") or str(Path(sys.executable).with_name("node"))
+    for cid, device in sorted({(row["envelope"], row["device"]) for row in seen})[:10]:
+        block = _get(f"{running.hub_url}/ipfs/{cid}?format=raw")
+        assert "b" + hashlib.sha256(block).hexdigest() == "b" + Cid.parse(cid).digest.hex()
+        checked = subprocess.run(
+            [node, "verify-block.mjs"],
+            cwd=ROOT / "tests/vectors/foreign",
+            input=block,
+            capture_output=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stderr
+        told = json.loads(checked.stdout)
+        assert told["cid"] == cid
+        assert told["signer"] == device
+        touched = block[:-1] + bytes([block[-1] ^ 1])
+        assert (
+            subprocess.run(
+                [node, "verify-block.mjs"],
+                cwd=ROOT / "tests/vectors/foreign",
+                input=touched,
+                capture_output=True,
+                check=False,
+            ).returncode
+            == 1
+        )
+
+
+def test_audit_and_replay_come_to_the_same_with_every_database_deleted(running: Running, tmp_path: Path) -> None:
+    """An empty folder, the chain and the hub's gateway are enough for the root; the segments are for the verdicts."""
+    shutil.rmtree(running.folder / "rewards")  # nothing but what can be computed again
+    last = len(running.report["epochs"])
+    audit = running.rewards("audit", str(last), "--hub", running.hub_url)
+    assert audit.returncode == 0, audit.stderr
+    told = json.loads(audit.stdout)
+    assert told["same"] is True
+    assert told["epochs"] == last
+    assert told["root"] == running.report["claim"]["root"]
+    assert "same root" in audit.stderr
+
+    copy = tmp_path / "hub"
+    shutil.copytree(running.folder / "hub", copy, ignore=shutil.ignore_patterns("hub.sqlite*", "broker", "*.open"))
+    assert not list(copy.glob("*.sqlite*"))
+    for epoch in range(1, last + 1):
+        replay = _run("cairn-hub", "replay", str(epoch), "--data", str(copy))
+        assert replay.returncode == 0, replay.stderr
+        told = json.loads(replay.stdout)
+        assert told["same"] is True
+        assert told["verdicts"] == running.report["epochs"][epoch - 1]["verdicts"]
+
+
+def test_a_piece_fetched_from_the_hub_has_the_commitment_it_was_published_under(running: Running) -> None:
+    segment = running.report["epochs"][-1]["segments"][0]
+    car = _get(f"{running.hub_url}/piece/{segment['piece']}")
+    assert len(car) == segment["size_bytes"]
+    assert Cid.of_digest(hashlib.sha256(car).digest(), Cid.parse(segment["car"]).codec) == Cid.parse(segment["car"])
+
+
+def test_both_pages_are_served(running: Running) -> None:
+    for url in (running.hub_url, running.rewards_url):
+        page = _get(f"{url}/").decode()
+        assert "<!doctype html>" in page.lower()
+        assert "script" in page
+        assert "/assets/" in page, "the built page, not its stand-in"
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        body: bytes = answer.read()
+    return body
+
+
+def _get_json(url: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(_get(url))
+    return loaded
+
+
+def _run(name: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [str(Path(sys.executable).with_name(name)), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
