@@ -27,6 +27,7 @@ check: ## Lint, format, types, imports: the same checks as CI
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	MYPYPATH=tests/vectors .venv/bin/mypy --explicit-package-bases tests
 	.venv/bin/lint-imports
 
 format: ## Rewrite the code in the house format

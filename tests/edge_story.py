@@ -165,9 +165,13 @@ class ListeningHub:
         self._port = port
         client = Client(CallbackAPIVersion.VERSION2, client_id="little-hub", clean_session=False)
         client.reconnect_delay_set(min_delay=1, max_delay=1)
-        client.on_connect = lambda *_: client.subscribe([(each, 1) for each in intake_filters(NETWORK)])
+        client.on_connect = self._on_connect
         client.on_message = self._on_message
         self._client = client
+
+    @staticmethod
+    def _on_connect(client: Client, *_: object) -> None:
+        client.subscribe([(each, 1) for each in intake_filters(NETWORK)])
 
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)

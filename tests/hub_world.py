@@ -132,9 +132,9 @@ class ConnectedDevice:
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         if message.topic == self._topics[1]:
-            self.beacon = decode_payload(open_sign1(message.payload).payload, BeaconNotice).beacon
+            self.beacon = decode_payload(open_sign1(bytes(message.payload)).payload, BeaconNotice).beacon
             return
-        signer, receipt = open_receipt(message.payload)
+        signer, receipt = open_receipt(bytes(message.payload))
         assert receipt.device == self.story.keys.public_key.key_id
         self.hubs.add(signer.did)
         self.verdicts.extend((line.sequence, line.digest, line.verdict) for line in receipt.lines)

@@ -9,7 +9,7 @@ from hub.domain.standing import MemoryStanding
 from protocol.beacon import NO_BEACON, Beacon
 from protocol.cose import sign1
 from protocol.envelope import MAX_ENVELOPE_BYTES, NO_PREVIOUS
-from protocol.observation import Quantity, Reading
+from protocol.observation import Quantity, Reading, Track
 from protocol.topics import enrollment_topic, envelope_topic, receipt_topic
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
@@ -183,7 +183,7 @@ def test_a_second_envelope_with_one_sequence_is_equivocation(device: StoryDevice
 def test_observations_that_another_device_claimed_are_a_replay(device: StoryDevice, standing: MemoryStanding) -> None:
     thief = StoryDevice(2)
     verdict_on(thief.enrollment(), standing)
-    seen = [track(41), Reading(Quantity.PRESSURE_PA, START_MS, 101_325, 20)]
+    seen: list[Track | Reading] = [track(41), Reading(Quantity.PRESSURE_PA, START_MS, 101_325, 20)]
     assert verdict_on(device.envelope(observations=seen), standing) is Verdict.ACCEPTED
     assert verdict_on(thief.envelope(observations=seen), standing) is Verdict.REPLAY
 
