@@ -91,10 +91,12 @@ class IntakeBench:
         self.now_ms = SCHEDULE.starts_at_ms(epoch)
         self.writer.turn(self.clock, self.stop)
 
-    def closer(self) -> EpochCloser:
+    def archive(self) -> Archive:
         terms = ArchiveTerms(NETWORK, HUB.public_key, SCHEDULE)
-        archive = Archive(self.segments, self.folder / "epochs", LocalPinStore(self.folder / "pins"), terms)
-        return EpochCloser(archive, self.store, segments=self.segments, hub=HUB.public_key, schedule=SCHEDULE)
+        return Archive(self.segments, self.folder / "epochs", LocalPinStore(self.folder / "pins"), terms)
+
+    def closer(self) -> EpochCloser:
+        return EpochCloser(self.archive(), self.store, segments=self.segments, hub=HUB.public_key, schedule=SCHEDULE)
 
     def close_epochs(self) -> int:
         return self.closer().close_until(self.writer.epoch, self.stop)

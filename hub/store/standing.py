@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, and_, select, tuple_
 
 from hub.domain.admission import Opened
 from hub.store import tables
@@ -114,60 +114,37 @@ def _beacons(connection: Connection, beacons: set[Beacon]) -> dict[Beacon, UnixM
 
 
 class EarlierStanding:
-    """A `Standing` of everything the log held before an epoch began; nothing later. For judging that epoch."""
+    """A `Standing` of what the log held before an epoch began, about the messages of that epoch. For judging it.
+
+    What is asked about other messages is answered as if nothing were known of them.
+    """
 
     def __init__(self, connection: Connection, *, epoch: int, started_at_ms: UnixMs) -> None:
-        """Look up in ``connection``, which must stay open as long as this is asked."""
+        """Look up everything at once; beacons one by one in ``connection``, which must stay open for that."""
         self._connection = connection
-        self._epoch = epoch
         self._started_at_ms = started_at_ms
-
-    @lru_cache(maxsize=65_536)  # noqa: B019 # lives for one judging
-    def _device_id(self, device: PublicKey) -> int | None:
-        columns = tables.entries.c
-        enrolled = (
-            select(tables.devices.c.device_id)
-            .join(tables.entries, columns.entry == tables.devices.c.device_id)
-            .where(tables.devices.c.name == device.name, columns.epoch < self._epoch)
-        )
-        return self._connection.execute(enrolled).scalar()
+        self._device_ids = _enrolled_before(connection, epoch)
+        self._held = _known_before(connection, epoch, "digest")
+        self._claimed = _known_before(connection, epoch, "observations_digest")
+        self._digests = _digests_before(connection, epoch)
 
     def is_enrolled(self, device: PublicKey) -> bool:
         """See `hub.domain.admission.Standing`."""
-        return self._device_id(device) is not None
+        return device in self._device_ids
 
     def digest_at(self, device: PublicKey, sequence: int) -> bytes | None:
         """See `hub.domain.admission.Standing`."""
-        columns = tables.entries.c
-        device_id = self._device_id(device)
-        if device_id is None:
-            return None
-        query = (
-            select(columns.digest)
-            .where(columns.device_id == device_id, columns.sequence == sequence)
-            .where(columns.kind == tables.ENVELOPE, columns.epoch < self._epoch)
-            .order_by(columns.entry)
-            .limit(1)
-        )
-        return self._connection.execute(query).scalar()
+        return self._digests.get((self._device_ids.get(device, -1), sequence))
 
     def holds(self, digest: bytes) -> bool:
         """See `hub.domain.admission.Standing`."""
-        columns = tables.entries.c
-        kept = columns.segment.is_not(None)
-        query = select(columns.entry).where(columns.digest == digest, kept, columns.epoch < self._epoch)
-        return self._connection.execute(query).first() is not None
+        return digest in self._held
 
     def claimed(self, observations_digest: bytes) -> bool:
         """See `hub.domain.admission.Standing`."""
-        columns = tables.entries.c
-        query = select(columns.entry).where(
-            columns.observations_digest.is_not(None),
-            columns.observations_digest == observations_digest,
-            columns.epoch < self._epoch,
-        )
-        return self._connection.execute(query.limit(1)).first() is not None
+        return observations_digest in self._claimed
 
+    @lru_cache(maxsize=4_096)  # noqa: B019 # lives for one judging
     def beacon_made_at_ms(self, beacon: Beacon) -> UnixMs | None:
         """See `hub.domain.admission.Standing`."""
         columns = tables.beacons.c
@@ -178,3 +155,46 @@ class EarlierStanding:
         )
         made_at_ms = self._connection.execute(query).scalar()
         return None if made_at_ms is None else UnixMs(made_at_ms)
+
+
+_earlier = tables.entries.alias("earlier")
+_now = tables.entries.alias("now")
+
+
+def _enrolled_before(connection: Connection, epoch: int) -> dict[PublicKey, int]:
+    speaking = select(_now.c.device_id).where(_now.c.epoch == epoch, _now.c.device_id.is_not(None))
+    query = (
+        select(tables.devices.c.name, tables.devices.c.device_id)
+        .join(_earlier, _earlier.c.entry == tables.devices.c.device_id)
+        .where(tables.devices.c.device_id.in_(speaking), _earlier.c.epoch < epoch)
+    )
+    return {PublicKey.parse(row.name): row.device_id for row in connection.execute(query)}
+
+
+def _known_before(connection: Connection, epoch: int, column: str) -> set[bytes]:
+    """The values in ``column`` of the epoch's entries that a kept block of an earlier epoch has too."""
+    asked = select(_now.c[column]).where(_now.c.epoch == epoch, _now.c[column].is_not(None))
+    query = select(_earlier.c[column]).where(
+        _earlier.c[column].is_not(None),
+        _earlier.c[column].in_(asked),
+        _earlier.c.segment.is_not(None),
+        _earlier.c.epoch < epoch,
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _digests_before(connection: Connection, epoch: int) -> dict[tuple[int, int], bytes]:
+    """The first kept digest at each sequence of the epoch's envelopes and at the one before it."""
+    of_device = _earlier.c.device_id == _now.c.device_id
+    near = _earlier.c.sequence.in_((_now.c.sequence, _now.c.sequence - 1))
+    query = (
+        select(_earlier.c.device_id, _earlier.c.sequence, _earlier.c.digest)
+        .select_from(_now.join(_earlier, and_(of_device, near)))
+        .where(_now.c.epoch == epoch, _now.c.kind == tables.ENVELOPE)
+        .where(_earlier.c.kind == tables.ENVELOPE, _earlier.c.epoch < epoch)
+        .order_by(_earlier.c.entry)
+    )
+    digests: dict[tuple[int, int], bytes] = {}
+    for row in connection.execute(query):
+        digests.setdefault((row.device_id, row.sequence), row.digest)
+    return digests

@@ -24,12 +24,12 @@ from hub.store.store import Store
 from protocol.beacon import NO_BEACON, Beacon
 from protocol.cid import Cid
 from protocol.classes import CAR
-from protocol.observation import Quantity, Reading
+from protocol.observation import Observation, Quantity, Reading
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 from tests.hub_databases import new_database, postgres_server
 from tests.hub_intake import SCHEDULE, IntakeBench
-from tests.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, relayed, track
+from tests.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, relayed, track
 
 TABLES = sorted(tables.metadata.tables)
 
@@ -115,8 +115,8 @@ def test_admission_over_the_index_gives_the_verdicts_that_memory_gives(bench: In
     expected: list[tuple[bytes, int]] = []
     bench.relay()
     for batch in busy_messages(seed, 150):
-        for message in batch:
-            opened = open_message(message, NETWORK)
+        together = [open_message(message, NETWORK) for message in batch]
+        for opened in sorted(together, key=lambda one: one.enrollment is None):  # enrollments first, as the intake does
             verdict = admit(opened, standing, POLICY, received_at_ms=START_MS)
             standing.learn(opened, verdict)
             expected.append((opened.digest, int(verdict)))
@@ -200,9 +200,10 @@ def test_judging_looks_at_nothing_later_than_the_epoch_before(bench: IntakeBench
     first = device.envelope()
     bench.take(device.enrollment(), first)
     bench.go_to_epoch(2)
-    second = device.envelope(bench.now_ms)
     bench.relay(Beacon(8, bytes(32)), bench.now_ms)
-    bench.take(later.enrollment(bench.now_ms), second)
+    second, clone = device.envelope(bench.now_ms), device.envelope(sequence=1, previous=bytes(32))
+    again = device.envelope(sequence=9, previous=b"\x09" * 32, observations=_observations(first))
+    bench.take(later.enrollment(bench.now_ms), second, first, clone, again)
     with bench.store.standing_before(2, SCHEDULE.starts_at_ms(2)) as before:
         opened, unseen = open_message(first, NETWORK), open_message(second, NETWORK)
         assert before.is_enrolled(device.keys.public_key)
@@ -220,6 +221,27 @@ def test_judging_looks_at_nothing_later_than_the_epoch_before(bench: IntakeBench
     with bench.store.standing_before(1, START_MS) as nothing:
         assert not nothing.is_enrolled(device.keys.public_key)
         assert nothing.beacon_made_at_ms(BEACON) is None
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_epochs_judged_with_the_index_are_the_epochs_judged_from_the_log_alone(bench: IntakeBench, seed: int) -> None:
+    bench.relay()
+    for number, batch in enumerate(busy_messages(seed, 150)):
+        bench.take(*batch)
+        if number % 4 == 3:
+            bench.now_ms += EPOCH_MS // 3
+            bench.relay(Beacon(100 + number, bytes(32)), bench.now_ms)
+    bench.go_to_epoch(SCHEDULE.epoch_at(bench.clock()) + 1)
+    assert bench.close_epochs() >= 2
+    archive = bench.archive()
+    for epoch in range(1, bench.writer.epoch):
+        assert archive.replay(epoch).is_same
+
+
+def _observations(message: Message) -> tuple[Observation, ...]:
+    envelope = open_message(message, NETWORK).envelope
+    assert envelope is not None
+    return envelope.observations
 
 
 def test_pages_show_every_row_once_and_in_log_order(bench: IntakeBench) -> None:
