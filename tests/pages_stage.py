@@ -82,7 +82,7 @@ class Server:
                 self.process.wait()
 
 
-def start_hub(folder: Path, *, epoch_seconds: int, more: Sequence[str] = ()) -> Server:
+def start_hub(folder: Path, *, epoch_seconds: int, http_port: int = 0, more: Sequence[str] = ()) -> Server:
     words = [
         program("cairn-hub"),
         "serve",
@@ -93,7 +93,16 @@ def start_hub(folder: Path, *, epoch_seconds: int, more: Sequence[str] = ()) -> 
         "--name",
         "Lakeside hub",
     ]
-    words += ["--http-port", "0", "--mqtt-port", "0", "--epoch-seconds", str(epoch_seconds), "--beacon-seconds", "1"]
+    words += [
+        "--http-port",
+        str(http_port),
+        "--mqtt-port",
+        "0",
+        "--epoch-seconds",
+        str(epoch_seconds),
+        "--beacon-seconds",
+        "1",
+    ]
     return Server("hub", [*words, *more], folder)
 
 
@@ -221,5 +230,5 @@ class Street:
         self.send((envelope_topic(NETWORK, first.keys.public_key), b"\x83noise"), (good[0], b"{}"))
 
     def _hear(self, _client: Client, _nothing: object, message: MQTTMessage) -> None:
-        self._beacon = decode_payload(open_sign1(message.payload).payload, BeaconNotice).beacon
+        self._beacon = decode_payload(open_sign1(bytes(message.payload)).payload, BeaconNotice).beacon
         self._heard.set()

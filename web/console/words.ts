@@ -45,7 +45,8 @@ export const words = {
 
   // Verdicts
   verdicts: "Verdicts",
-  verdictsScope: (epochs: number) => (epochs === 1 ? "messages of one epoch" : `messages of the last ${epochs} epochs`),
+  verdictsScope: (epochs: number) =>
+    `messages of ${epochs === 1 ? "one epoch" : `the last ${epochs} epochs`}; bars grow with the square root`,
   verdict: {
     accepted: "Accepted",
     malformed: "Malformed",
@@ -76,6 +77,7 @@ export const words = {
     stale_beacon: "Its beacon was never relayed here, or is too old.",
     clock_skew: "Made in the future, before its own beacon, or too long ago.",
   } as Record<string, string>,
+  perEpoch: "Observations accepted, epoch by epoch",
   noVerdicts: "No message has arrived yet.",
 
   // Places
@@ -103,7 +105,7 @@ export const words = {
   streamNone: "No observation has arrived yet.",
   streamBehind: "Catching up: newer ones follow.",
   what: "What",
-  confidence: "Confidence",
+  confidence: "Confidence or value",
   when: "When",
   envelope: "Envelope",
   quantity: {
@@ -121,7 +123,7 @@ export const words = {
   states: { open: "open", closing: "closing", closed: "closed" } as Record<string, string>,
   interval: "Interval",
   manifest: "Manifest",
-  verdictsCid: "Verdicts",
+  verdictsCid: "Verdict list",
   pieces: "Pieces",
   notYet: "not yet",
   ended: "Closed",
@@ -135,7 +137,7 @@ export const words = {
   pinnedNote: "Every file is named by what is inside: recompute the name and you need not trust this hub.",
   published: "Published",
   epochUnknown: "There is no such epoch.",
-  recompute: "Recompute it yourself",
+  recompute: "Recompute it from the log",
 
   // One device
   did: "Identity",

@@ -1,5 +1,6 @@
 // The one place that fetches. An answer is a checked value; everything else is an ApiError with a sentence for people.
 
+import { span } from "./format";
 import { ShapeError, type Reader } from "./shape";
 import { words } from "./words";
 
@@ -69,7 +70,9 @@ async function bodyOf(answer: Response): Promise<unknown> {
   }
 }
 
+/** The sentence of an RFC 9457 problem, with the age of what the server knew last, where it says so. */
 function problemOf(body: unknown, status: number): string {
-  const detail = typeof body === "object" && body !== null && "detail" in body ? body.detail : undefined;
-  return typeof detail === "string" && detail !== "" ? detail : words.refused(status);
+  const problem = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
+  const said = typeof problem.detail === "string" && problem.detail !== "" ? problem.detail : words.refused(status);
+  return typeof problem.age_ms === "number" ? `${said} ${words.lastKnown(span(problem.age_ms))}` : said;
 }

@@ -3,6 +3,7 @@
 export const words = {
   unreachable: "No answer: the server is stopped or the connection is down.",
   refused: (status: number) => `The server refused with status ${status}.`,
+  lastKnown: (age: string) => `(last known ${age} ago)`,
   unreadable: (why: string) => `The server's answer cannot be read: ${why}.`,
   nodeRefused: (said: string) => `The chain's node did not answer the question: ${said}`,
   ago: (age: string) => `${age} ago`,
