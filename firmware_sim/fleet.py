@@ -59,11 +59,13 @@ def start_fleet(settings: FleetSettings, network: Network, children: Children, *
     foundings = [_simulated(settings, index, owner, network.folder, starts_at_ms) for index, owner in enumerate(owners)]
     if settings.video is not None:
         foundings.append(_watching(settings.video, settings.model, video_owner, network.folder))
-    # One owner's bonds go out one after the other, as an account numbers its transactions.
     by_owner = [[each for each in foundings if each.owner == owner] for owner in network.contributors]
     with ThreadPoolExecutor(max_workers=len(by_owner)) as pool:
-        founded = pool.map(lambda own: [(each, _found(each, network, children)) for each in own], by_owner)
-        dids = {each.directory: did for own in founded for each, did in own}
+        dids = {
+            directory: did
+            for founded in pool.map(lambda own: _found_all(own, network, children), filter(None, by_owner))
+            for directory, did in founded.items()
+        }
     return [
         Device(
             each.directory.name,
@@ -111,8 +113,15 @@ def _watching(video: Path, model: Path | None, owner: Contributor, folder: Path)
     return _Founding(directory, owner, _VIDEO_PLACE_UDEG, 0.0, name, run, camera=str(video.resolve()))
 
 
+def _found_all(foundings: list[_Founding], network: Network, children: Children) -> dict[Path, str]:
+    """Make one owner's devices, have their bonds put up, and return their did:keys by directory."""
+    dids = {founding.directory: _found(founding, network, children) for founding in foundings}
+    network.stake(foundings[0].owner, tuple(dids.values()), children)
+    return dids
+
+
 def _found(founding: _Founding, network: Network, children: Children) -> str:
-    """Make a device with `cairn-edge init`, have its owner put up the bond, and return its did:key."""
+    """Make a device with `cairn-edge init` and return its did:key."""
     directory = founding.directory
     command = [program("cairn-edge"), "init", "--dir", str(directory), "--hub", network.hub_url]
     command += ["--owner", founding.owner.account, "--grid-udeg", str(_GRID_UDEG), "--model", founding.model]
@@ -123,7 +132,6 @@ def _found(founding: _Founding, network: Network, children: Children) -> str:
     if not founding.model.endswith(".onnx"):
         add = [program("cairn-edge"), "model", "add", "--dir", str(directory), founding.model]
         children.output("model", add, timeout_s=_DOWNLOAD_WITHIN_S)
-    network.stake(founding.owner, did, children)
     return did
 
 

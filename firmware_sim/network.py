@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,9 +64,10 @@ class Network:
         """
         return get_json(self.rewards_url + path)
 
-    def stake(self, owner: Contributor, did: str, children: Children) -> None:
-        """Put up the bond of a device."""
-        words = ("stake", "--device", did, "--amount", str(_BOND_TOKENS), "--key-file", str(owner.key_file))
+    def stake(self, owner: Contributor, dids: Sequence[str], children: Children) -> None:
+        """Put up the bonds of an owner's devices."""
+        devices = [word for did in dids for word in ("--device", did)]
+        words = ("stake", *devices, "--amount", str(_BOND_TOKENS), "--key-file", str(owner.key_file))
         children.call("stake", self.servers.rewards_command(*words))
 
 

@@ -1,5 +1,6 @@
 """Start the servers of the demo in their order, each when the one before is ready."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,8 +11,7 @@ from firmware_sim.network import Contributor, Network, Servers
 _READY_WITHIN_S: Final = 60.0
 _CONTRIBUTORS: Final = 3
 _CHALLENGE_SECONDS: Final = 1  # a demo does not wait a day for disputes
-_FUND_TOKENS: Final = 1_000_000
-_CONTRIBUTOR_TOKENS: Final = 10_000
+_TOKENS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,22 +25,29 @@ class ServerSettings:
 
 
 def start_servers(settings: ServerSettings, children: Children) -> Network:
-    """Start chain, contract, hub and reward service.
+    """Start chain, contract, hub and reward service; what does not wait for another starts beside it.
 
     Raises:
         ChildError: one of them did not start; the message ends with its log.
     """
     folder = settings.folder
     rpc, operator, contributors = _start_chain(folder, children)
-    hub = _start_hub(settings, children, rpc=rpc)
-    servers = Servers(rpc, folder / "deployment.json", str(hub["http"]))
-    _deploy(servers, operator, contributors, children)
-    rewards_ready = folder / "rewards-ready.json"
-    run = servers.rewards_command("run", "--key-file", str(operator.key_file), "--hub", servers.hub_url)
-    run += ["--data", str(folder / "rewards"), "--http-port", str(settings.rewards_port), "--public-rpc", rpc]
-    run += ["--poll-seconds", "0.5", "--ready-file", str(rewards_ready)]
-    children.start("rewards", run)
-    rewards = children.wait_for_file(rewards_ready, timeout_s=_READY_WITHIN_S)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        hub = pool.submit(_start_hub, settings, children, rpc=rpc)
+        deployer = Servers(rpc, folder / "deployment.json", "")
+        key = ("--key-file", str(operator.key_file))
+        challenge = ("--challenge-seconds", str(_CHALLENGE_SECONDS))
+        children.call("deploy", deployer.rewards_command("deploy", *key, *challenge))
+        money = pool.submit(_give_money, deployer, operator, contributors, children)
+        servers = Servers(rpc, deployer.deployment, str(hub.result()["http"]))
+        rewards_ready = folder / "rewards-ready.json"
+        run = servers.rewards_command("run", *key, "--hub", servers.hub_url)
+        run += ["--data", str(folder / "rewards"), "--http-port", str(settings.rewards_port), "--public-rpc", rpc]
+        run += ["--poll-seconds", "0.5", "--ready-file", str(rewards_ready)]
+        # One account numbers its transactions: the service attests with the key that gives the money.
+        money.result()
+        children.start("rewards", run)
+        rewards = children.wait_for_file(rewards_ready, timeout_s=_READY_WITHIN_S)
     return Network(folder, servers, str(rewards["http"]), contributors)
 
 
@@ -69,12 +76,11 @@ def _start_hub(settings: ServerSettings, children: Children, *, rpc: str) -> dic
     return children.wait_for_file(ready, timeout_s=_READY_WITHIN_S)
 
 
-def _deploy(servers: Servers, operator: Contributor, contributors: tuple[Contributor, ...], children: Children) -> None:
+def _give_money(
+    servers: Servers, operator: Contributor, contributors: tuple[Contributor, ...], children: Children
+) -> None:
+    """Make play money: a million for the rewards, enough for each contributor's bonds."""
     key = ("--key-file", str(operator.key_file))
-    challenge = ("--challenge-seconds", str(_CHALLENGE_SECONDS))
-    children.call("deploy", servers.rewards_command("deploy", *key, *challenge))
-    children.call("mint", servers.rewards_command("mint", *key, "--amount", str(_FUND_TOKENS)))
-    children.call("fund", servers.rewards_command("fund", *key, "--amount", str(_FUND_TOKENS)))
-    for contributor in contributors:
-        to = ("--to", contributor.account, "--amount", str(_CONTRIBUTOR_TOKENS))
-        children.call("mint", servers.rewards_command("mint", *key, *to))
+    everybody = [word for person in (operator, *contributors) for word in ("--to", person.account)]
+    children.call("mint", servers.rewards_command("mint", *key, *everybody, "--amount", str(_TOKENS)))
+    children.call("fund", servers.rewards_command("fund", *key, "--amount", str(_TOKENS)))

@@ -56,6 +56,7 @@ _FLAGS: Final = (
     ("--broker", "broker_url", "mqtt://HOST:PORT of another broker than the embedded one"),
     ("--mqtt-host", "mqtt_host", "address the embedded broker listens on"),
     ("--mqtt-port", "mqtt_port", "its port; 0 takes a free one"),
+    ("--mqtt-public-host", "mqtt_public_host", "the broker's address as devices elsewhere reach it"),
     ("--http-host", "http_host", "address the pages and the API are served on"),
     ("--http-port", "http_port", "its port; 0 takes a free one"),
     ("--epoch-seconds", "epoch_seconds", "length of an epoch (at init)"),
@@ -71,7 +72,7 @@ _FLAGS: Final = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace, HubSettings], int] = options.run
     try:
         given = {setting: value for _, setting, _ in _FLAGS if (value := getattr(options, setting, None)) is not None}
@@ -204,11 +205,13 @@ def _write_whole(path: Path, content: str) -> None:
     arriving.replace(path)
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the command line, words and flags only."""
     parser = argparse.ArgumentParser(
         prog="cairn-hub",
         description="Run a hub: take in what devices sign, keep it, judge it, publish it.",
-        epilog="Every flag is also a setting of the environment: --http-port is HUB_HTTP_PORT.",
+        epilog="Flags may also come from the environment: --http-port is HUB_HTTP_PORT, --broker is HUB_BROKER_URL, "
+        "--database is HUB_DATABASE_URL.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "init", _init, "make a hub's folder and key", "cairn-hub init --data hub --network my-town")

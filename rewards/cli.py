@@ -96,7 +96,7 @@ _COMMANDS: Mapping[str, Callable[[Door, argparse.Namespace], Outcome]] = {
 def _chain_up(options: argparse.Namespace) -> Outcome:
     up = ChainUp(
         state_file=options.state,
-        options=AnvilOptions(port=options.port, chain_id=options.chain_id),
+        options=AnvilOptions(port=options.port, host=options.host, chain_id=options.chain_id),
         beat_s=options.block_time,
         ready_file=options.ready_file,
         keys_folder=options.keys,

@@ -49,7 +49,8 @@ def _add_chain(commands: "Commands[argparse.ArgumentParser]") -> None:
         epilog="Example: cairn-rewards chain up --state chain/state --keys chain/keys --port 8545",
     )
     up.add_argument("--state", type=Path, required=True, help="the file that keeps the chain between runs")
-    up.add_argument("--port", type=int, default=_LOCAL.port, help="loopback port; 0 takes a free one")
+    up.add_argument("--host", default=_LOCAL.host, help="the address it listens on (default: this machine only)")
+    up.add_argument("--port", type=int, default=_LOCAL.port, help="0 takes a free one")
     up.add_argument("--chain-id", type=int, default=_LOCAL.chain_id)
     up.add_argument("--block-time", type=float, default=1.0, help="seconds between blocks without transactions")
     up.add_argument("--keys", type=Path, help="folder for the play-money keys, account-0.key to account-9.key")
@@ -77,9 +78,21 @@ def _add_deploy(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 def _add_money(commands: "Commands[argparse.ArgumentParser]") -> None:
     mint = _add(commands, "mint", "Make test tokens.", "--amount 1000 --key-file account-1.key")
-    mint.add_argument("--to", type=_typed(parse_address), help="whom to give them; left out, the key's account")
+    mint.add_argument(
+        "--to",
+        type=_typed(parse_address),
+        action="append",
+        default=[],
+        help="whom to give them; again for more; left out, the key's account",
+    )
     stake = _add(commands, "stake", "Put a bond behind a device.", "--device did:key:z6Mk... --amount 10")
-    stake.add_argument("--device", type=_typed(PublicKey.parse), required=True, help="did:key:z6Mk...")
+    stake.add_argument(
+        "--device",
+        type=_typed(PublicKey.parse),
+        action="append",
+        required=True,
+        help="did:key:z6Mk...; again for more",
+    )
     fund = _add(commands, "fund", "Give tokens to the rewards, for good.", "--amount 100000 --key-file account-0.key")
     for command in (mint, stake, fund):
         _add_chain_flags(command)

@@ -36,6 +36,7 @@ class AnvilOptions:
     """How to run the node. ``block_time_s`` 0 mines each transaction at once and nothing in between."""
 
     port: int = 0  # 0: any free one
+    host: str = "127.0.0.1"  # the address it listens on; its keys are known to everybody
     chain_id: int = 31_337
     block_time_s: float = 0.0
     mnemonic: str = TEST_MNEMONIC
@@ -139,7 +140,7 @@ def start_anvil(program: Path, state_file: Path, options: AnvilOptions | None = 
     state_file.parent.mkdir(parents=True, exist_ok=True)
     with state_lock(state_file) as lock:
         port = options.port or _free_port()
-        command = [str(program), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(options.chain_id)]
+        command = [str(program), "--host", options.host, "--port", str(port), "--chain-id", str(options.chain_id)]
         command += ["--mnemonic", options.mnemonic]
         if options.block_time_s:
             command += ["--block-time", f"{options.block_time_s:g}"]

@@ -1,5 +1,6 @@
 """Commands that move money or put contracts on a chain. With ``dry_run`` they only say what they would do."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from eth_utils.address import to_canonical_address
@@ -47,27 +48,33 @@ def deploy(door: Door, terms: Terms, *, chain_id: int, dry_run: bool) -> Outcome
     return Outcome(asdict(deployment))
 
 
-def mint(door: Door, amount_wei: Wei, *, to: bytes | None, dry_run: bool) -> Outcome:
-    """Make test tokens.
+def mint(door: Door, amount_wei: Wei, *, to: Sequence[bytes], dry_run: bool) -> Outcome:
+    """Make test tokens: ``amount_wei`` for each of ``to``, or for the key's account where nobody is named.
 
     Raises:
         ChainError, KeyFileError, DeploymentError: one sentence.
     """
     acting = door.acting()
-    told = {"to": checksum(to or acting.account), "amount_wei": str(amount_wei)}
-    return Outcome({**told, "dry_run": True} if dry_run else {**told, **_told(acting.mint(amount_wei, to=to))})
+    accounts = tuple(to) or (acting.account,)
+    told = {"to": [checksum(account) for account in accounts], "amount_wei": str(amount_wei)}
+    if dry_run:
+        return Outcome({**told, "dry_run": True})
+    return Outcome({**told, "sent": [_told(acting.mint(amount_wei, to=account)) for account in accounts]})
 
 
-def stake(door: Door, device: PublicKey, amount_wei: Wei, *, dry_run: bool) -> Outcome:
-    """Put a bond behind a device.
+def stake(door: Door, devices: Sequence[PublicKey], amount_wei: Wei, *, dry_run: bool) -> Outcome:
+    """Put a bond of ``amount_wei`` behind each device.
 
     Raises:
         ChainError, KeyFileError, DeploymentError, CommandError: one sentence.
     """
     acting = door.acting()
-    _require_tokens(acting, amount_wei)
-    told = {"device": device.did, "owner": checksum(acting.account), "amount_wei": str(amount_wei)}
-    return Outcome({**told, "dry_run": True} if dry_run else {**told, **_told(acting.stake(device.raw, amount_wei))})
+    _require_tokens(acting, Wei(amount_wei * len(devices)))
+    names = [device.did for device in devices]
+    told = {"devices": names, "owner": checksum(acting.account), "amount_wei": str(amount_wei)}
+    if dry_run:
+        return Outcome({**told, "dry_run": True})
+    return Outcome({**told, "sent": [_told(acting.stake(device.raw, amount_wei)) for device in devices]})
 
 
 def fund(door: Door, amount_wei: Wei, *, dry_run: bool) -> Outcome:
