@@ -4,7 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -146,7 +146,7 @@ class Hub:
             key=signer.public_key,
             schedule=genesis.schedule,
             policy=policy_of(settings),
-            broker=address,
+            broker=replace(address, host=settings.mqtt_public_host or address.host),
         )
         server.start(create_app(self._desk(facts, store, intake)))
         self._undo.append(server.stop)  # first to stop now: it looks at all the rest

@@ -23,6 +23,7 @@ class HubSettings(BaseSettings):
     broker_url: SecretStr | None = None  # None: the embedded broker
     mqtt_host: str = "127.0.0.1"  # where the embedded broker listens
     mqtt_port: Port = 1883
+    mqtt_public_host: str | None = None  # what devices are told to connect to; None: the address seen from here
     http_host: str = "127.0.0.1"
     http_port: Port = 8080
     epoch_seconds: Annotated[int, Field(ge=1, le=31 * 86_400)] = 3_600

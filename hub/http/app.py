@@ -40,6 +40,7 @@ def create_app(desk: Desk) -> FastAPI:
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Referrer-Policy", "no-referrer")
+        response.headers.setdefault("Cache-Control", "no-cache")
         if request.url.path.startswith(("/v1", "/ipfs", "/piece", "/openapi.json")):
             response.headers.setdefault("Access-Control-Allow-Origin", "*")  # public, read-only
         return response
