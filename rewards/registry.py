@@ -7,13 +7,14 @@ good once a later block exists. So every hub and every auditor picks the same on
 from collections.abc import Iterable
 
 from protocol.units import UnixMs, Wei
+from rewards.chain.bonds import bond_key
 from rewards.chain.contract import RewardsContract
 from rewards.chain.errors import ChainError
 from rewards.chain.logs import read_logs
 from rewards.chain.node import connect
 from rewards.deployment import Deployment
 from rewards.domain.report import DeviceBond, Ledger
-from rewards.domain.settle import Registry
+from rewards.domain.settle import Registry, bonds_by_device
 
 
 class ChainRegistry:
@@ -60,27 +61,27 @@ class ChainRegistry:
         """
         since = self._since(block_number, min_bond_wei)
         bonds = [
-            DeviceBond(bond.device_key, bond.owner, bond.amount_wei, since[bond.device_key])
+            DeviceBond(bond.device_key, bond.owner, bond.amount_wei, since[bond.device_key, bond.owner])
             for bond in self.contract.bonds_at(block_number)
         ]
         return Registry(
             ledger=Ledger(self.chain_id, self.address, block_number),
-            bonds={bond.device_key: bond for bond in bonds},
+            bonds=bonds_by_device(bonds),
             funded_wei=self._funded_wei(block_number),
             epoch_cap_wei=self._epoch_cap_wei,
         )
 
-    def _since(self, block_number: int, min_bond_wei: Wei) -> dict[bytes, int]:
-        """Return by device key the block in which the bond last rose to the minimum, or else last changed."""
+    def _since(self, block_number: int, min_bond_wei: Wei) -> dict[tuple[bytes, bytes], int]:
+        """Return by (device key, owner) the block in which that bond rose to the minimum for good, or last changed."""
         events = self.contract.calls.events
         first = self.contract.first_block
         changes = [
-            (log["blockNumber"], log["logIndex"], bytes(log["args"]["deviceKey"]), int(log["args"]["bondWei"]))
+            (log["blockNumber"], log["logIndex"], bond_key(log), int(log["args"]["bondWei"]))
             for event in (events.Bonded(), events.Unbonding(), events.Withdrawn())
             for log in read_logs(event, first=first, last=block_number)
         ]
-        since: dict[bytes, int] = {}
-        standing: set[bytes] = set()
+        since: dict[tuple[bytes, bytes], int] = {}
+        standing: set[tuple[bytes, bytes]] = set()
         for number, _, key, bond_wei in sorted(changes):
             if bond_wei < min_bond_wei:
                 standing.discard(key)

@@ -38,18 +38,18 @@ class RewardsAccount:
         return self._send(self.contract.token, "mint", checksum(to or self.account), amount_wei)[0]
 
     def stake(self, device_key: bytes, amount_wei: Wei) -> Mined:
-        """Put ``amount_wei`` behind a device, approving exactly that much first if need be."""
+        """Add ``amount_wei`` to this account's bond on a device, approving exactly that much first if need be."""
         require_length("device_key", device_key, 32)
         self._approve(amount_wei)
         return self._send(self.contract.calls, "stake", device_key, amount_wei)[0]
 
     def unbond(self, device_key: bytes, amount_wei: Wei) -> Mined:
-        """Begin to take ``amount_wei`` out of a device's bond."""
+        """Begin to take ``amount_wei`` out of this account's bond on a device."""
         require_length("device_key", device_key, 32)
         return self._send(self.contract.calls, "unbond", device_key, amount_wei)[0]
 
     def withdraw(self, device_key: bytes) -> Mined:
-        """Send what has finished unbonding to the bond's owner."""
+        """Take back what has finished unbonding of this account's bond on a device."""
         require_length("device_key", device_key, 32)
         return self._send(self.contract.calls, "withdraw", device_key)[0]
 

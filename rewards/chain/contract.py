@@ -120,7 +120,7 @@ class RewardsContract:
         return next(self._posted(argument_filters={"epoch": epoch}), None)
 
     def bonds_at(self, block_number: int) -> tuple[Bond, ...]:
-        """Return all bonds as they stood at the end of block ``block_number``, by device key.
+        """Return all bonds as they stood at the end of block ``block_number``, by device key, then by owner.
 
         Built from events, then compared with the contract's own books at that block, or at the latest block where
         the node has forgotten the older state.

@@ -16,9 +16,10 @@ _SENTENCES: Mapping[str, str] = {
     "BadConfiguration": "The contract cannot be deployed like this: {reason}.",
     "ZeroDeviceKey": "The device key is all zero: give the device's 32-byte public key.",
     "ZeroAmount": "The amount is zero: give an amount of at least 1 wei.",
-    "NotBondOwner": "The bond of device {deviceKey} belongs to {owner}: use that account.",
-    "BondTooSmall": "The bond is {bondWei} wei, so {askedWei} wei cannot leave it: ask for less.",
-    "NothingUnbonding": "Nothing of device {deviceKey} is unbonding: unbond an amount first.",
+    "BondTooSmall": "The bond of {owner} on device {deviceKey} is {bondWei} wei, so {askedWei} wei cannot leave it:"
+    " ask for less, or use the account that staked.",
+    "NothingUnbonding": "Nothing of the bond of {owner} on device {deviceKey} is unbonding: unbond an amount first,"
+    " or use the account that did.",
     "StillUnbonding": "The bond is still unbonding: withdraw it after block time {unbondAtSeconds} (Unix seconds).",
     "AmountNotReceived": "The token delivered {receivedWei} of {expectedWei} wei: a token with a transfer fee"
     " does not work.",

@@ -26,7 +26,10 @@ def require_length(name: str, value: bytes, length: int) -> None:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Bond:
-    """What stands behind one device. ``unbonding_wei`` is leaving and may go from ``unbond_at_s`` (Unix seconds) on."""
+    """What one account has put behind one device; a device may have bonds of many accounts.
+
+    ``unbonding_wei`` is leaving and may go from ``unbond_at_s`` (Unix seconds) on.
+    """
 
     device_key: bytes
     owner: bytes

@@ -17,16 +17,16 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 ///
 /// Amounts are wei of the token, times are seconds of block time. Amounts are stored in 96 bits (7.9e28 wei).
 ///
-/// Invariants, tested in tests/integration/test_chain_invariants.py:
+/// Invariants, tested in tests/integration/chain/test_chain_invariants.py:
 ///   token.balanceOf(this) >= bondedWei + fundedWei - claimedWei
 ///   sum of claimedWeiOf == claimedWei <= total of the active root <= fundedWei
 contract CairnRewards is ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
     using SafeCast for uint256;
 
-    /// @notice The bond of one device. `unbondingWei` still stands behind the device until it is withdrawn.
+    /// What one account has put behind one device, in one slot. `unbondingWei` still stands behind the device until
+    /// it is withdrawn.
     struct Bond {
-        address owner;
         uint96 amountWei;
         uint96 unbondingWei;
         uint64 unbondAtSeconds;
@@ -107,16 +107,16 @@ contract CairnRewards is ReentrancyGuardTransient {
     bytes32 public historyHash;
 
     address[] private _attesters;
-    mapping(bytes32 deviceKey => Bond) private _bonds;
+    mapping(bytes32 deviceKey => mapping(address owner => Bond)) private _bonds;
     Ledger private _ledger;
     bytes32 private _activeRoot;
     Epochs private _epochs;
     bytes32 private _pendingRoot;
     Purses private _purses;
 
-    /// @notice `owner` added `amountWei`; the device's bond is now `bondWei`.
+    /// @notice `owner` added `amountWei`; its own bond on the device is now `bondWei`.
     event Bonded(bytes32 indexed deviceKey, address indexed owner, uint256 amountWei, uint256 bondWei);
-    /// @notice `amountWei` left the bond, which is now `bondWei`; `unbondingWei` may be withdrawn from
+    /// @notice `amountWei` left the bond of `owner`, which is now `bondWei`; `unbondingWei` may be withdrawn from
     /// `unbondAtSeconds` on.
     event Unbonding(
         bytes32 indexed deviceKey,
@@ -126,7 +126,7 @@ contract CairnRewards is ReentrancyGuardTransient {
         uint256 unbondingWei,
         uint64 unbondAtSeconds
     );
-    /// @notice `amountWei` went back to `owner`. If `bondWei` is zero the device has no owner any more.
+    /// @notice `amountWei` went back to `owner`, whose bond on the device stays `bondWei`.
     event Withdrawn(bytes32 indexed deviceKey, address indexed owner, uint256 amountWei, uint256 bondWei);
     /// @notice `from` gave `amountWei` to the rewards, `fundedWei` in all.
     event Funded(address indexed from, uint256 amountWei, uint256 fundedWei);
@@ -151,9 +151,8 @@ contract CairnRewards is ReentrancyGuardTransient {
     error BadConfiguration(string reason);
     error ZeroDeviceKey();
     error ZeroAmount();
-    error NotBondOwner(bytes32 deviceKey, address owner);
-    error BondTooSmall(uint256 askedWei, uint256 bondWei);
-    error NothingUnbonding(bytes32 deviceKey);
+    error BondTooSmall(bytes32 deviceKey, address owner, uint256 askedWei, uint256 bondWei);
+    error NothingUnbonding(bytes32 deviceKey, address owner);
     error StillUnbonding(uint64 unbondAtSeconds);
     error AmountNotReceived(uint256 expectedWei, uint256 receivedWei);
     error NotAttester(address account);
@@ -205,32 +204,29 @@ contract CairnRewards is ReentrancyGuardTransient {
 
     // ------------------------------------------------------------------------------------------------ bonds
 
-    /// @notice Put `amountWei` behind a device. Whoever bonds a device first owns its bond until all of it is
-    /// withdrawn; only the owner may add to it.
+    /// @notice Put `amountWei` behind a device. Anyone may bond any device: every account has a bond of its own on
+    /// it, and no bond touches another's. Which account's bond counts is said by the device itself, in the enrollment
+    /// it signs; a stranger's is a deposit that earns nothing and takes nothing from anybody.
     /// @param deviceKey the device's raw 32-byte Ed25519 public key
     /// @param amountWei approved for this contract beforehand
     function stake(bytes32 deviceKey, uint256 amountWei) external nonReentrant {
         if (deviceKey == bytes32(0)) revert ZeroDeviceKey();
         if (amountWei == 0) revert ZeroAmount();
-        Bond storage bond = _bonds[deviceKey];
-        address owner = bond.owner;
-        if (owner != address(0) && owner != msg.sender) revert NotBondOwner(deviceKey, owner);
+        Bond storage bond = _bonds[deviceKey][msg.sender];
         uint256 bondWei = uint256(bond.amountWei) + amountWei;
-        bond.owner = msg.sender;
         bond.amountWei = bondWei.toUint96();
         _purses.bondedWei = (uint256(_purses.bondedWei) + amountWei).toUint96();
         _receiveExactly(amountWei);
         emit Bonded(deviceKey, msg.sender, amountWei, bondWei);
     }
 
-    /// @notice Begin to take `amountWei` out of a bond. An amount already unbonding waits with it from now on, so
-    /// that unbonding in small steps never shortens the wait.
+    /// @notice Begin to take `amountWei` out of the caller's bond on a device. An amount already unbonding waits with
+    /// it from now on, so that unbonding in small steps never shortens the wait.
     function unbond(bytes32 deviceKey, uint256 amountWei) external {
         if (amountWei == 0) revert ZeroAmount();
-        Bond storage bond = _bonds[deviceKey];
-        if (bond.owner != msg.sender) revert NotBondOwner(deviceKey, bond.owner);
+        Bond storage bond = _bonds[deviceKey][msg.sender];
         uint256 bondWei = bond.amountWei;
-        if (amountWei > bondWei) revert BondTooSmall(amountWei, bondWei);
+        if (amountWei > bondWei) revert BondTooSmall(deviceKey, msg.sender, amountWei, bondWei);
         bondWei -= amountWei;
         uint256 unbondingWei = uint256(bond.unbondingWei) + amountWei;
         uint64 unbondAtSeconds = uint64(block.timestamp) + unbondingSeconds;
@@ -240,29 +236,27 @@ contract CairnRewards is ReentrancyGuardTransient {
         emit Unbonding(deviceKey, msg.sender, amountWei, bondWei, unbondingWei, unbondAtSeconds);
     }
 
-    /// @notice Send everything that has finished unbonding back to the bond's owner. Anyone may call.
+    /// @notice Send what has finished unbonding of the caller's bond on a device back to the caller.
     function withdraw(bytes32 deviceKey) external nonReentrant {
-        Bond storage bond = _bonds[deviceKey];
-        address owner = bond.owner;
+        Bond storage bond = _bonds[deviceKey][msg.sender];
         uint256 amountWei = bond.unbondingWei;
         uint256 bondWei = bond.amountWei;
-        if (amountWei == 0) revert NothingUnbonding(deviceKey);
+        if (amountWei == 0) revert NothingUnbonding(deviceKey, msg.sender);
         if (block.timestamp < bond.unbondAtSeconds) revert StillUnbonding(bond.unbondAtSeconds);
         bond.unbondingWei = 0;
         bond.unbondAtSeconds = 0;
-        // A device without a bond may change hands: the next to bond it owns it.
-        if (bondWei == 0) bond.owner = address(0);
         _purses.bondedWei -= uint96(amountWei);
-        token.safeTransfer(owner, amountWei);
-        emit Withdrawn(deviceKey, owner, amountWei, bondWei);
+        token.safeTransfer(msg.sender, amountWei);
+        emit Withdrawn(deviceKey, msg.sender, amountWei, bondWei);
     }
 
-    /// @notice The bond of a device; all zero where there is none.
+    /// @notice The bond of `owner` on a device; all zero where there is none.
     function bondOf(
-        bytes32 deviceKey
-    ) external view returns (address owner, uint256 amountWei, uint256 unbondingWei, uint64 unbondAtSeconds) {
-        Bond storage bond = _bonds[deviceKey];
-        return (bond.owner, bond.amountWei, bond.unbondingWei, bond.unbondAtSeconds);
+        bytes32 deviceKey,
+        address owner
+    ) external view returns (uint256 amountWei, uint256 unbondingWei, uint64 unbondAtSeconds) {
+        Bond storage bond = _bonds[deviceKey][owner];
+        return (bond.amountWei, bond.unbondingWei, bond.unbondAtSeconds);
     }
 
     // ---------------------------------------------------------------------------------------------- rewards

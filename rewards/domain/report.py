@@ -4,12 +4,14 @@ A root block links pages of at most ``ROWS_PER_PAGE`` rows:
 
 * ``lines``: one a device that was heard: ``[device, owner, vantage, slots, envelopes, observations, weight_ppm,
   share_wei, reason]``; ``slots`` lists the active slots, ``vantage`` is ``[lat_grid, lon_grid, octant]``;
-* ``bonds``: the bonds used: ``[device_key, owner, amount_wei, since_block]``;
+* ``bonds``: the bonds that the lines' reasons rest on: ``[device_key, owner, amount_wei, since_block]``. That is the
+  bond of the owner a device names; where that owner has none, those of other accounts that would have been enough;
 * ``enrollments``: the enrollment in force of every device so far: ``[device, owner, created_at_ms, digest]``;
 * ``accounts``: what every account has earned since epoch 1: ``[account, cumulative_wei]``. They are the tree's leaves.
 
-Rows are in ascending order of their first member. Amounts are decimal text, because an integer of DAG-CBOR
-ends at 64 bits. So report N is a function of report N-1, the hub's bytes of epoch N and the chain at one block.
+Rows are in ascending order of their first member, bonds of their first two. Amounts are decimal text, because an
+integer of DAG-CBOR ends at 64 bits. So report N is a function of report N-1, the hub's bytes of epoch N and the chain
+at one block.
 """
 
 import itertools
@@ -36,7 +38,7 @@ class Reason(StrEnum):
     INACTIVE = "inactive"  # heard, but with no observation
     NOT_ENROLLED = "not_enrolled"
     NOT_BONDED = "not_bonded"
-    BOND_OF_ANOTHER = "bond_of_another"  # the bond's owner is not the owner the device names
+    BOND_OF_ANOTHER = "bond_of_another"  # the owner the device names has none, but another account has enough
     BOND_TOO_SMALL = "bond_too_small"
     SAME_VANTAGE = "same_vantage"  # another device with an older bond stands for this vantage in every slot
     POOL_TOO_SMALL = "pool_too_small"  # less than a wei
@@ -44,7 +46,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeviceBond:
-    """A bond as it stood at the registry block.
+    """One account's bond on one device, as it stood at the registry block.
 
     ``since_block`` is the block since which ``amount_wei`` has never been below the ruleset's minimum; where it is
     below now, the block of its latest change.
@@ -119,7 +121,7 @@ class EpochReport:
         if self.epoch < 1:
             raise ReportError("epochs begin at 1")
         _require_ascending("lines", [line.device.key_id for line in self.lines])
-        _require_ascending("bonds", [bond.device_key for bond in self.bonds])
+        _require_ascending("bonds", [bond.device_key + bond.owner for bond in self.bonds])
         _require_ascending("enrollments", [enrolled.device.key_id for enrolled in self.enrollments])
         _require_ascending("accounts", [claim.account for claim in self.accounts])
         if sum(line.share_wei for line in self.lines) + self.unallocated_wei != self.pool_wei:

@@ -4,7 +4,7 @@ This is the whole of what hubs must agree on, so it is one pure function and eve
 arguments. The pool is no setting either: it is what the contract lets an epoch add, as far as the rewards are funded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from protocol.cid import Cid
@@ -23,12 +23,27 @@ from rewards.domain.weights import Candidate
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The chain at the registry block: the bonds by device key, what was ever funded, what one epoch may add."""
+    """The chain at the registry block: all bonds, what was ever funded, what one epoch may add.
+
+    ``bonds`` are by device key, then by owner: anyone may bond any device, only the owner it names is looked up.
+    """
 
     ledger: Ledger
-    bonds: Mapping[bytes, DeviceBond]
+    bonds: Mapping[bytes, Mapping[bytes, DeviceBond]]
     funded_wei: Wei
     epoch_cap_wei: Wei
+
+    def bond_of(self, device: PublicKey, owner: bytes) -> DeviceBond | None:
+        """Return the bond of account ``owner`` on ``device``, if there is one."""
+        return self.bonds.get(device.raw, {}).get(owner)
+
+
+def bonds_by_device(bonds: Iterable[DeviceBond]) -> Mapping[bytes, Mapping[bytes, DeviceBond]]:
+    """Return ``bonds`` by device key, then by owner, as a `Registry` keeps them."""
+    by_device: dict[bytes, dict[bytes, DeviceBond]] = {}
+    for bond in bonds:
+        by_device.setdefault(bond.device_key, {})[bond.owner] = bond
+    return by_device
 
 
 def pool_of(registry: Registry, earned_before_wei: Wei) -> Wei:
@@ -49,9 +64,10 @@ def settle(
     _require_succession(evidence, previous)
     enrolled = latest_enrollments(() if previous is None else previous.enrollments, evidence.enrollments)
     heard = activities(evidence.envelopes, SlotClock(manifest.started_at_ms, manifest.ended_at_ms, ruleset.slots))
-    refusals = {one.device: _refusal(one, enrolled, registry, ruleset) for one in heard}
+    used = {one.device: _bonds_used(one.device, enrolled, registry, ruleset) for one in heard}
+    refusals = {one.device: _refusal(one, enrolled, used[one.device], ruleset) for one in heard}
     candidates = [
-        Candidate(one.device, one.vantage, one.slots, registry.bonds[one.device.raw].since_block)
+        Candidate(one.device, one.vantage, one.slots, used[one.device][0].since_block)
         for one in heard
         if refusals[one.device] is None and one.vantage is not None
     ]
@@ -79,7 +95,7 @@ def settle(
         pool_wei=pool_wei,
         unallocated_wei=allocation.unallocated_wei,
         lines=lines,
-        bonds=tuple(registry.bonds[one.device.raw] for one in heard if one.device.raw in registry.bonds),
+        bonds=tuple(bond for one in heard for bond in used[one.device]),
         enrollments=tuple(enrolled[device] for device in sorted(enrolled)),
         accounts=_accounts(previous, lines),
     )
@@ -99,20 +115,40 @@ def _require_succession(evidence: EpochEvidence, previous: EpochReport | None) -
         raise EvidenceError(f"the manifest is of network {manifest.network!r}, not {previous.network!r}")
 
 
+def _bonds_used(
+    device: PublicKey, enrolled: Mapping[PublicKey, Enrolled], registry: Registry, ruleset: Ruleset
+) -> tuple[DeviceBond, ...]:
+    """Return the bonds that a device's reason rests on, in ascending order of owner.
+
+    The named owner's own bond, and then nobody else's matters. Where that owner has none, those of other accounts that
+    would do, as a hint where the owner's money may have gone; a smaller one is left out, for dust costs nothing to post
+    and every row costs everybody.
+    """
+    if device not in enrolled:
+        return ()
+    own = registry.bond_of(device, enrolled[device].owner)
+    if own is not None:
+        return (own,)
+    others = registry.bonds.get(device.raw, {}).values()
+    return tuple(sorted(bond for bond in others if bond.amount_wei >= ruleset.min_bond_wei))
+
+
 def _refusal(
-    heard: DeviceActivity, enrolled: Mapping[PublicKey, Enrolled], registry: Registry, ruleset: Ruleset
+    heard: DeviceActivity,
+    enrolled: Mapping[PublicKey, Enrolled],
+    used: tuple[DeviceBond, ...],
+    ruleset: Ruleset,
 ) -> Reason | None:
     """Why a device cannot be paid at all; None if it can."""
     if heard.vantage is None:
         return Reason.INACTIVE
     if heard.device not in enrolled:
         return Reason.NOT_ENROLLED
-    bond = registry.bonds.get(heard.device.raw)
-    if bond is None:
+    if not used:
         return Reason.NOT_BONDED
-    if bond.owner != enrolled[heard.device].owner:
+    if used[0].owner != enrolled[heard.device].owner:
         return Reason.BOND_OF_ANOTHER
-    return Reason.BOND_TOO_SMALL if bond.amount_wei < ruleset.min_bond_wei else None
+    return Reason.BOND_TOO_SMALL if used[0].amount_wei < ruleset.min_bond_wei else None
 
 
 def _line(

@@ -1,8 +1,9 @@
 """Weights of ruleset cairn-1: the vantage-capped part of VCWS, in integers.
 
 In every slot of the epoch the devices of a cell that share a vantage form one group, whoever owns them, and the group
-has one payee: the device whose bond has stood longest, then the lowest key. Seniority, not size of the bond: otherwise
-a newcomer could outbid a stranger at the place that stranger published. With n groups active in a slot, every payee
+has one payee: the device on which its enrolled owner's bond has stood longest, then the lowest key. Seniority, not size
+of the bond: otherwise a newcomer could outbid a stranger at the place that stranger published. Bonds of other accounts
+on a device give it no seniority and take none away. With n groups active in a slot, every payee
 gets ``PPM_ONE // max(redundancy, n)``; a device's weight is the sum over its slots.
 
 So the weights of one slot of one cell never exceed ``PPM_ONE``, and a lone vantage reaches half of it: what one witness
@@ -26,7 +27,7 @@ CellWeights = Mapping[Cell, Mapping[PublicKey, int]]  # weight in ppm of a slot,
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A device that may be paid: active, enrolled and bonded by its owner."""
+    """A device that may be paid: active, enrolled, and bonded by the very owner it names since that block."""
 
     device: PublicKey
     vantage: Vantage

@@ -1,6 +1,5 @@
 """The epoch report: one settlement has one sequence of bytes, and reading them back gives the very same report."""
 
-import hashlib
 import random
 
 import pytest
@@ -9,87 +8,23 @@ from hypothesis import strategies as st
 
 from protocol import dagcbor
 from protocol.cid import Cid
-from protocol.identity import KeyPair, PublicKey
-from protocol.manifest import EpochManifest
 from protocol.merkle import verify
-from protocol.observation import Position
-from protocol.units import Udeg, UnixMs, Wei
-from rewards.domain.activity import AcceptedEnvelope
+from protocol.units import Wei
 from rewards.domain.errors import ReportError
-from rewards.domain.evidence import Enrolled, EpochEvidence
+from rewards.domain.evidence import EpochEvidence
 from rewards.domain.report import DeviceBond, EpochReport, Ledger
 from rewards.domain.reportblocks import read_report, report_blocks, report_cid
 from rewards.domain.rulesets import CAIRN_1
-from rewards.domain.settle import Registry, settle
-
-HUB = KeyPair(bytes(32)).public_key
-CONTRACT = b"\xc0" * 20
-START, END = UnixMs(1_800_000_000_000), UnixMs(1_800_000_060_000)
-
-
-def _key(number: int) -> PublicKey:
-    return PublicKey.of_raw(hashlib.sha256(number.to_bytes(4)).digest())
-
-
-def _manifest(epoch: int, previous: Cid | None) -> EpochManifest:
-    return EpochManifest(
-        network="bottle",
-        hub=HUB,
-        epoch=epoch,
-        started_at_ms=START,
-        ended_at_ms=END,
-        previous=previous,
-        segments=(),
-        verdicts=Cid.of(b"verdicts"),
-        counts={},
-    )
-
-
-@st.composite
-def evidences(draw: st.DrawFn, epoch: int = 1, previous: Cid | None = None) -> EpochEvidence:
-    """Anything a few devices in a few places may have sent, in any order."""
-    times = st.lists(st.integers(START - 1_000, END + 1_000).map(UnixMs), max_size=4).map(tuple)
-    envelopes = [
-        AcceptedEnvelope(
-            device=_key(draw(st.integers(0, 5))),
-            sequence=sequence,
-            position=Position(
-                Udeg(draw(st.integers(-2, 2)) * 20_000), Udeg(180_000_000), 5, draw(st.sampled_from([-1, 0, 350_000]))
-            ),
-            created_at_ms=UnixMs(END + 500),
-            received_at_ms=UnixMs(END - 1),
-            observed_at_ms=draw(times),
-        )
-        for sequence in range(1, draw(st.integers(0, 12)) + 1)
-    ]
-    enrollments = [
-        Enrolled(_key(number), bytes([draw(st.integers(1, 3))]) * 20, UnixMs(draw(st.integers(1, 2))), bytes([n]) * 32)
-        for n, number in enumerate(draw(st.lists(st.integers(0, 5), max_size=8)))
-    ]
-    return EpochEvidence(_manifest(epoch, previous), tuple(envelopes), tuple(enrollments))
-
-
-@st.composite
-def registries(draw: st.DrawFn) -> Registry:
-    bonds = [
-        DeviceBond(
-            _key(number).raw,
-            bytes([draw(st.integers(1, 3))]) * 20,
-            Wei(draw(st.sampled_from([10**17, 10**18, 10**20]))),
-            draw(st.integers(0, 3)),
-        )
-        for number in draw(st.sets(st.integers(0, 5)))
-    ]
-    return Registry(
-        ledger=Ledger(31_337, CONTRACT, draw(st.integers(0, 2**40))),
-        bonds={bond.device_key: bond for bond in bonds},
-        funded_wei=Wei(draw(st.integers(0, 2**90))),
-        epoch_cap_wei=Wei(draw(st.integers(1, 2**90))),
-    )
+from rewards.domain.settle import Registry, bonds_by_device, settle
+from tests.reward_epochs import CONTRACT, evidences, manifest_of, registries
 
 
 def _no_page(cid: Cid) -> bytes:
     raise KeyError(cid)
+
+
+def _all(registry: Registry) -> list[DeviceBond]:
+    return [bond for owners in registry.bonds.values() for bond in owners.values()]
 
 
 def _read(report: EpochReport) -> EpochReport:
@@ -109,11 +44,11 @@ def test_the_order_of_the_evidence_does_not_change_a_byte(
     evidence: EpochEvidence, registry: Registry, seed: int
 ) -> None:
     shuffler = random.Random(seed)
-    envelopes, enrollments, bonds = list(evidence.envelopes), list(evidence.enrollments), list(registry.bonds.items())
+    envelopes, enrollments, bonds = list(evidence.envelopes), list(evidence.enrollments), _all(registry)
     for sequence in (envelopes, enrollments, bonds):
         shuffler.shuffle(sequence)
     shuffled = EpochEvidence(evidence.manifest, tuple(envelopes), tuple(enrollments))
-    other = Registry(registry.ledger, dict(bonds), registry.funded_wei, registry.epoch_cap_wei)
+    other = Registry(registry.ledger, bonds_by_device(bonds), registry.funded_wei, registry.epoch_cap_wei)
     assert report_blocks(settle(shuffled, other, CAIRN_1, previous=None)) == report_blocks(
         settle(evidence, registry, CAIRN_1, previous=None)
     )
@@ -170,7 +105,7 @@ def test_a_changed_byte_in_any_block_is_never_read_as_a_report(
 @pytest.mark.parametrize("wrong", [None, -1, "x", b"", [], {}], ids=repr)
 def test_a_report_with_a_field_of_another_kind_or_without_it_is_refused(wrong: object) -> None:
     registry = Registry(Ledger(1, CONTRACT, 1), {}, Wei(5), Wei(5))
-    report = settle(EpochEvidence(_manifest(1, None), (), ()), registry, CAIRN_1, previous=None)
+    report = settle(EpochEvidence(manifest_of(1, None), (), ()), registry, CAIRN_1, previous=None)
     fields = dagcbor.decode(report_blocks(report)[-1])
     assert isinstance(fields, dict)
     any_text_goes = {"network", "ruleset"} if wrong == "x" else set()

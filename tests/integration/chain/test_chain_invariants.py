@@ -38,7 +38,7 @@ class Market(RuleBasedStateMachine):
         self.contract, self.node, self.plant = contract, node, plant
         self.hub = act(contract, 0)
         self.owners = (act(contract, 1), act(contract, 2))
-        self.bonds: dict[bytes, Bond] = {}
+        self.bonds: dict[tuple[bytes, bytes], Bond] = {}  # by device and owner
         self.funded_wei = 0
         self.stray_wei = 0
         self.earned: dict[bytes, int] = dict.fromkeys(EARNERS, 0)
@@ -55,44 +55,46 @@ class Market(RuleBasedStateMachine):
         if self.pending is not None and at_s >= self.pending[0]:
             self.active, self.pending = self.pending[1], None
 
+    def bond(self, device: bytes, owner: bytes) -> Bond:
+        return self.bonds.get((device, owner), Bond(device, owner, Wei(0), Wei(0), 0))
+
+    def keep(self, bond: Bond) -> None:
+        """Write ``bond`` over the owner's earlier one, and over no other."""
+        self.bonds[bond.device_key, bond.owner] = bond
+        if not bond.amount_wei and not bond.unbonding_wei:
+            del self.bonds[bond.device_key, bond.owner]
+
     @rule(who=st.integers(0, 1), device=st.sampled_from(DEVICES), amount_wei=amounts)
     def stake(self, who: int, device: bytes, amount_wei: int) -> None:
         owner = self.owners[who]
-        bond = self.bonds.get(device, Bond(device, owner.account, Wei(0), Wei(0), 0))
-        if bond.owner != owner.account:
-            self.refused("NotBondOwner", lambda: owner.stake(device, Wei(amount_wei)))
-            return
+        bond = self.bond(device, owner.account)
         owner.stake(device, Wei(amount_wei))
         total_wei = Wei(bond.amount_wei + amount_wei)
-        self.bonds[device] = Bond(device, owner.account, total_wei, bond.unbonding_wei, bond.unbond_at_s)
+        self.keep(Bond(device, owner.account, total_wei, bond.unbonding_wei, bond.unbond_at_s))
 
-    @rule(device=st.sampled_from(DEVICES), amount_wei=amounts)
-    def unbond(self, device: bytes, amount_wei: int) -> None:
-        bond = self.bonds.get(device)
-        if bond is None:
-            self.refused("NotBondOwner", lambda: self.owners[0].unbond(device, Wei(amount_wei)))
-            return
-        owner = next(one for one in self.owners if one.account == bond.owner)
+    @rule(who=st.integers(0, 1), device=st.sampled_from(DEVICES), amount_wei=amounts)
+    def unbond(self, who: int, device: bytes, amount_wei: int) -> None:
+        owner = self.owners[who]
+        bond = self.bond(device, owner.account)
         if amount_wei > bond.amount_wei:
             self.refused("BondTooSmall", lambda: owner.unbond(device, Wei(amount_wei)))
             return
         mined = owner.unbond(device, Wei(amount_wei))
         leaves_at_s = self.contract.block(mined.block_number)[2] + 1_000
         left_wei, leaving_wei = Wei(bond.amount_wei - amount_wei), Wei(bond.unbonding_wei + amount_wei)
-        self.bonds[device] = Bond(device, bond.owner, left_wei, leaving_wei, leaves_at_s)
+        self.keep(Bond(device, owner.account, left_wei, leaving_wei, leaves_at_s))
 
-    @rule(device=st.sampled_from(DEVICES))
-    def withdraw(self, device: bytes) -> None:
-        bond = self.bonds.get(device)
-        if bond is None or bond.unbonding_wei == 0:
-            self.refused("NothingUnbonding", lambda: self.hub.withdraw(device))
+    @rule(who=st.integers(0, 1), device=st.sampled_from(DEVICES))
+    def withdraw(self, who: int, device: bytes) -> None:
+        owner = self.owners[who]
+        bond = self.bond(device, owner.account)
+        if bond.unbonding_wei == 0:
+            self.refused("NothingUnbonding", lambda: owner.withdraw(device))
         elif self.now_s() + 30 < bond.unbond_at_s:
-            self.refused("StillUnbonding", lambda: self.hub.withdraw(device))
+            self.refused("StillUnbonding", lambda: owner.withdraw(device))
         elif self.now_s() >= bond.unbond_at_s:
-            self.hub.withdraw(device)
-            del self.bonds[device]
-            if bond.amount_wei:
-                self.bonds[device] = Bond(device, bond.owner, bond.amount_wei, Wei(0), 0)
+            owner.withdraw(device)
+            self.keep(Bond(device, owner.account, bond.amount_wei, Wei(0), 0))
 
     @rule(amount_wei=amounts)
     def fund(self, amount_wei: int) -> None:

@@ -194,12 +194,13 @@ def test_seniority_is_lost_by_going_below_the_minimum_and_not_by_growing(
     alices_key, bobs_key = alices.keys.public_key.raw, bobs.keys.public_key.raw
     town.bob.stake(bobs_key, BOND_WEI)
     first = town.registry.at(town.contract.block()[0], min_bond_wei=Wei(TOKEN_WEI))
-    assert first.bonds[alices_key].since_block < first.bonds[bobs_key].since_block
+    alice, bob = town.alice.account, town.bob.account
+    assert first.bonds[alices_key][alice].since_block < first.bonds[bobs_key][bob].since_block
     town.alice.unbond(alices_key, Wei(BOND_WEI - 1))
     town.alice.stake(alices_key, BOND_WEI)
     second = town.registry.at(town.contract.block()[0], min_bond_wei=Wei(TOKEN_WEI))
-    assert second.bonds[alices_key].since_block > second.bonds[bobs_key].since_block
-    assert second.bonds[bobs_key].since_block == first.bonds[bobs_key].since_block
+    assert second.bonds[alices_key][alice].since_block > second.bonds[bobs_key][bob].since_block
+    assert second.bonds[bobs_key][bob] == first.bonds[bobs_key][bob]
 
 
 def test_a_drained_contract_pays_nothing_more_and_still_posts_roots(
