@@ -29,6 +29,8 @@ check: ## Lint, format, types, imports: the same checks as CI
 	.venv/bin/mypy
 	MYPYPATH=tests/vectors .venv/bin/mypy --explicit-package-bases tests
 	.venv/bin/lint-imports
+	@constraints/npm.sh web
+	PATH="$$PATH:$$PWD/.venv/bin" npm run --silent --prefix web check
 
 format: ## Rewrite the code in the house format
 	.venv/bin/ruff check --fix .
