@@ -80,12 +80,14 @@ def number(page: Page, selector: str, attribute: str) -> int:
     return int(str(page.locator(selector).get_attribute(attribute)))
 
 
-def keep_picture(page: Page, name: str) -> None:
+def keep_picture(page: Page, name: str, *, height: int) -> None:
     """Save what the page looks like for the documents, if CAIRN_SCREENSHOTS is set: a plain run changes no file."""
     if "CAIRN_SCREENSHOTS" not in os.environ:
         return
     expect(page.locator("table").last).to_be_visible(timeout=WITHIN_MS)
     picture = ROOT / "docs" / "images" / f"{name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
+    page.set_viewport_size({"width": page.viewport_size["width"] if page.viewport_size else 1280, "height": height})
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=picture, animations="disabled")
     assert picture.stat().st_size < 200_000, f"{picture.name} is too large for the repository"

@@ -30,8 +30,8 @@ export const words = {
   fsync: "Write to disk",
   fsyncP99: (ms: string) => `99 % within ${ms}`,
   disk: "Disk free",
-  received: "Messages",
-  receivedSince: (accepted: string) => `${accepted} accepted since start`,
+  received: "Messages since start",
+  receivedSince: (accepted: string) => `${accepted} accepted`,
 
   // Numbers
   epochNow: (n: string) => `Epoch ${n}`,

@@ -40,8 +40,8 @@ def test_pages__light_and_dark__follow_the_reader(
     expect(portal.locator("[data-verified=true]")).to_be_visible(timeout=WITHIN_MS)
     for page in (console, portal):
         assert _lightness(page) < 0.15 if scheme == "dark" else _lightness(page) > 0.9
-    keep_picture(console, f"console-{look}")
-    keep_picture(portal, f"portal-{look}")
+    keep_picture(console, f"console-{look}", height=1_000)
+    keep_picture(portal, f"portal-{look}", height=1_260)
 
 
 def test_pages__everything__comes_from_their_own_server(town: Town, reader: Reader) -> None:

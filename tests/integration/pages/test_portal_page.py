@@ -1,5 +1,6 @@
 """The contributor's page, in a real browser against a real reward service and chain."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from protocol.claim import Claim
 from protocol.merkle import leaf_hash
 from protocol.units import Wei
 from rewards.chain.values import ProvenClaim
+from tests.conftest import ROOT
 from tests.pages_browser import WITHIN_MS, Reader, number
 from tests.pages_stage import await_true, get_json
 from tests.pages_town import Town, start_rewards
@@ -128,6 +130,38 @@ def _expect_refusal(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("This proof does not hold.")
     assert page.locator("li.different").count() > 0
     assert page.get_by_text("Verified.").count() == 0
+
+
+@pytest.mark.parametrize("leaves", [1, 5, 13])
+def test_portal__published_vectors__give_their_root_in_the_browser(town: Town, reader: Reader, leaves: int) -> None:
+    """Trees of OpenZeppelin's own library, handed to the page as if the service had answered with them."""
+    cases = json.loads((ROOT / "tests" / "vectors" / "merkle" / "valid.json").read_text())["cases"]
+    case = next(one for one in cases if len(one["leaves"]) == leaves)
+    place = leaves // 2
+    chain_id, contract, account, cumulative_wei = case["leaves"][place]
+    leaf = {"chain_id": int(chain_id), "contract": contract, "account": account, "cumulative_wei": cumulative_wei}
+    proof = {"epoch": 1, "root": case["root"], "leaf": leaf, "leaf_hash": case["leaf_hashes"][place]}
+    network = get_json(f"{town.rewards_url}/v1/network")
+    answers: dict[str, dict[str, Any]] = {
+        "**/v1/network": network | {"rpc": None, "contract": contract, "chain_id": int(chain_id)},
+        "**/v1/accounts/*": get_json(f"{town.rewards_url}/v1/accounts/{town.account(1)}") | {"account": account},
+        "**/v1/proofs/*": proof | {"proof": case["proofs"][place]},
+        "**/v1/epochs/1": get_json(f"{town.rewards_url}/v1/epochs/1") | {"root": case["root"]},
+    }
+
+    def answer(page: Page) -> None:
+        for path, body in answers.items():
+            page.route(path, _answering(body))
+
+    page = reader.open(f"{town.rewards_url}/?account={account}", prepare=answer).page
+    page.get_by_role("button", name="Verify in this browser").click()
+    expect(page.locator("[data-verified=true]")).to_be_visible(timeout=WITHIN_MS)
+    over = "The leaf is the root" if leaves == 1 else "computed here"
+    expect(page.locator("li.same", has_text=over).last).to_contain_text(case["root"])
+
+
+def _answering(body: dict[str, Any]) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(json=body)
 
 
 def test_portal__no_node_to_ask__says_what_was_not_checked(town: Town, reader: Reader) -> None:
