@@ -79,3 +79,31 @@ def registries(draw: st.DrawFn) -> Registry:
         funded_wei=Wei(draw(st.integers(0, 2**90))),
         epoch_cap_wei=Wei(draw(st.integers(1, 2**90))),
     )
+
+
+@st.composite
+def paying_epochs(draw: st.DrawFn) -> tuple[EpochEvidence, Registry]:
+    """An epoch in which most devices are paid: they all saw something, and nearly all have their own owner's bond.
+
+    They stand in two places, so that the seniority of bonds decides between some of them.
+    """
+    numbers = range(draw(st.integers(1, 4)))
+    owners = [draw(st.sampled_from(OWNERS)) for _ in numbers]
+    times = st.lists(st.integers(START, END - 1).map(UnixMs), min_size=1, max_size=3).map(tuple)
+    envelopes = tuple(
+        AcceptedEnvelope(
+            device=device_key(number),
+            sequence=1,
+            position=Position(Udeg(draw(st.integers(0, 1)) * 200), Udeg(0), 5, 0),
+            created_at_ms=END,
+            received_at_ms=END,
+            observed_at_ms=draw(times),
+        )
+        for number in numbers
+    )
+    enrolled = tuple(Enrolled(device_key(n), owners[n], UnixMs(1), bytes([n]) * 32) for n in numbers)
+    bonds = [draw(bonds_on(n, owners[n])) for n in numbers if draw(st.integers(0, 5))]
+    ledger, plenty_wei = Ledger(31_337, CONTRACT, 7), Wei(10**20)
+    return EpochEvidence(manifest_of(1, None), envelopes, enrolled), Registry(
+        ledger, bonds_by_device(bonds), plenty_wei, plenty_wei
+    )
