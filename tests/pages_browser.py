@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.conftest import ROOT
 
@@ -30,6 +30,10 @@ class Watched:
     page: Page
     complaints: list[str] = field(default_factory=list)
     network_fails: bool = False  # a test that stops servers expects the browser to say that requests failed
+
+    def note(self, said: ConsoleMessage) -> None:
+        if said.type == "error":
+            self.complaints.append(f"{said.text} ({said.location['url']})")
 
     def unexpected(self) -> list[str]:
         if not self.network_fails:
@@ -56,7 +60,7 @@ class Reader:
         context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         context.add_init_script(_TELL_VIOLATIONS)
         watched = Watched(context.new_page())
-        watched.page.on("console", lambda said: watched.complaints.append(said.text) if said.type == "error" else None)
+        watched.page.on("console", watched.note)
         watched.page.on("pageerror", lambda error: watched.complaints.append(str(error)))
         self.opened.append(watched)
         prepare(watched.page)
