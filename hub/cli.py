@@ -71,7 +71,7 @@ _FLAGS: Final = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     options = build_parser().parse_args(arguments)
     run: Callable[[argparse.Namespace, HubSettings], int] = options.run
     try:

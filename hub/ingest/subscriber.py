@@ -2,7 +2,8 @@
 
 paho-mqtt reconnects by itself, for ever, with a bounded pause. Two traps are closed here: a packet id acknowledged on
 another connection than it came from could acknowledge a message that was never stored, so every delivery remembers its
-connection; and an exception in a callback would end the network thread, so callbacks catch what bytes can cause.
+connection; and an exception in a callback would end the network thread and leave a hub that hears nothing, so it is
+logged instead.
 """
 
 import threading
@@ -12,7 +13,7 @@ from typing import Final
 
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, LogLevel, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -60,6 +61,8 @@ class Subscriber:
         client.max_inflight_messages_set(_MOST_UNDER_WAY)
         client.max_queued_messages_set(_MOST_QUEUED)
         client.reconnect_delay_set(1, _LONGEST_PAUSE_S)
+        client.suppress_exceptions = True
+        client.on_log = self._on_log
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -135,6 +138,10 @@ class Subscriber:
         self._next_connection()
         if not self._stopping.is_set():
             log.warning("broker_lost", reason=str(reason))
+
+    def _on_log(self, _client: Client, _userdata: object, level: int, line: str) -> None:
+        if level == LogLevel.MQTT_LOG_ERR:
+            log.error("mqtt_client_failed", line=line[:300])
 
     def _next_connection(self) -> None:
         with self._lock:
