@@ -1,9 +1,11 @@
 """What holds for every test: where the shared material lies, and that unit tests touch no socket."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from pytest_socket import disable_socket, enable_socket
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -16,6 +18,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         disable_socket(allow_unix_socket=True)
     else:
         enable_socket()
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_told_by_no_other_test() -> Iterator[None]:
+    """A command line tested in-process sends the logs to its own stderr, which is closed after its test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
