@@ -23,7 +23,7 @@ def built_pages() -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("no chromium on this machine: run tests/system-packages.sh")
     with sync_playwright() as playwright:
