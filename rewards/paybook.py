@@ -102,9 +102,10 @@ class PayBook:
                     self._state = ChainState(
                         read_at_ms=now_ms,
                         block_number=self._contract.block()[0],
-                        roots=self._contract.roots(),
+                        # The list last: whatever was active or pending a moment before is in it.
                         active=self._contract.active_root(),
                         pending=self._contract.pending_root(),
+                        roots=self._contract.roots(),
                     )
                 except ChainError as error:
                     raise self._unavailable(error) from error

@@ -14,7 +14,7 @@ from hub.http.desk import Desk
 from hub.http.published import build_gateway
 
 _POLICY: Final = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; img-src 'self'; style-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 _NOT_BUILT: Final = """<!doctype html>

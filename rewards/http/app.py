@@ -13,7 +13,7 @@ from rewards.http.api import build_api
 from rewards.http.desk import Desk
 
 _POLICY: Final = (
-    "default-src 'self'; connect-src 'self'{rpc}; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; connect-src 'self'{rpc}; img-src 'self'; style-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
 _NOT_BUILT: Final = """<!doctype html>
