@@ -65,11 +65,13 @@ contract CairnRewards is ReentrancyGuardTransient {
         uint64 pendingActivatesAtSeconds;
     }
 
-    /// What only attesting and activating touch, in one slot. `activeEpoch` means nothing while no root is active.
+    /// What only attesting and activating touch, in one slot. `activeEpoch` means nothing unless `isAnyActive`, which
+    /// says what a look at the active root would, without reading another slot.
     struct Epochs {
         uint96 pendingTotalWei;
         uint64 pendingEpoch;
         uint64 activeEpoch;
+        bool isAnyActive;
     }
 
     /// Both purses, in one slot: bonds held (unbonding ones too), and every wei ever funded.
@@ -399,7 +401,7 @@ contract CairnRewards is ReentrancyGuardTransient {
         if (_ledger.pendingActivatesAtSeconds != 0) {
             revert RootStillPending(_epochs.pendingEpoch, _ledger.pendingActivatesAtSeconds);
         }
-        if (_activeRoot != bytes32(0) && said.epoch != _epochs.activeEpoch + 1) {
+        if (_epochs.isAnyActive && said.epoch != _epochs.activeEpoch + 1) {
             revert EpochOutOfOrder(_epochs.activeEpoch + 1, said.epoch);
         }
         if (said.root == bytes32(0)) revert ZeroRoot();
@@ -455,6 +457,7 @@ contract CairnRewards is ReentrancyGuardTransient {
         _ledger.pendingActivatesAtSeconds = 0;
         _activeRoot = root;
         _epochs.activeEpoch = epochs.pendingEpoch;
+        _epochs.isAnyActive = true;
         emit RootActivated(epochs.pendingEpoch, root, epochs.pendingTotalWei);
     }
 
