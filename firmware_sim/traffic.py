@@ -1,9 +1,9 @@
 """Who comes by: persons, bicycles and cars of one street, each with a true path through time.
 
 A street's passers are drawn one after the other from one seeded stream, so the same seed gives the same street
-whatever is asked first. Two rules keep a street countable (tested in tests/property/test_any_world.py): nobody
-hides another one from a camera for longer than ``longest_occlusion_ms``, and nobody stops where a camera would
-see half of him.
+whatever is asked first. Three rules keep a street countable (tested in tests/property/test_any_world.py): nobody
+hides another one from a camera for longer than ``longest_occlusion_ms``, nobody meets another one at the edge of a
+camera's picture, and nobody stops where a camera would see half of him.
 """
 
 import random
@@ -58,7 +58,7 @@ class TrafficSettings:
     class_shares_ppm: Mapping[int, int] = field(
         default_factory=lambda: {PERSON: 500_000, BICYCLE: 200_000, CAR: 300_000}
     )
-    longest_occlusion_ms: int = 1_400
+    longest_occlusion_ms: int = 1_000
 
     def __post_init__(self) -> None:
         if not 0.0 < self.passes_per_minute <= 120.0:

@@ -15,7 +15,7 @@ from protocol.units import PPM_ONE
 
 FRAME_WIDTH_PX = 320
 FRAME_HEIGHT_PX = 192
-POST_WIDTH_PX = 8  # a lamp post right in front of some cameras: the shortest honest occlusion
+POST_WIDTH_PX = 5  # a lamp post right in front of some cameras: the shortest honest occlusion
 NEAREST_DEPTH_M = 2.0  # nothing nearer is drawn or counted
 
 Mounting = Literal["wall", "pole", "window"]

@@ -1,10 +1,12 @@
 """Any seed makes a valid town: visits are ordered, distinct and long enough to be seen, and nobody hides for long."""
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_sim.traffic import HALF_STREET_M, LONGEST_STAY_MS, TrafficSettings
+from firmware_sim.traffic import HALF_STREET_M, LONGEST_STAY_MS, TrafficSettings, spans_px
 from firmware_sim.vantage import FRAME_WIDTH_PX
 from firmware_sim.world import World, WorldSettings, street_of, town_vantages
 from protocol.units import PPM_ONE, UnixMs
@@ -42,6 +44,40 @@ def test_nobody_is_hidden_by_one_other_for_longer_than_agreed(seed: int, per_min
                     hidden_ms[key] = hidden_ms.get(key, 0) + 200 if is_hidden else 0
                     # One step more: the world looks at other moments than this test.
                     assert hidden_ms[key] <= traffic.longest_occlusion_ms + 200
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=seeds, per_minute=st.floats(4.0, 40.0))
+def test_nobody_meets_another_at_the_edge_of_a_picture(seed: int, per_minute: float) -> None:
+    traffic = TrafficSettings(passes_per_minute=per_minute)
+    world = World(seed, town_vantages(seed, 2), WorldSettings(traffic=traffic))
+    for at_ms in range(0, TWO_MINUTES_MS, 200):
+        for camera in range(2):
+            sights = world.sights(camera, UnixMs(at_ms))
+            for index, far in enumerate(sights):
+                for near in sights[index + 1 :]:
+                    boxes = (far.whole_box_px, near.whole_box_px)
+                    is_cut = any(box[0] < 0 or box[2] > FRAME_WIDTH_PX for box in boxes)
+                    assert not (is_cut and _shared(*boxes) >= 0.1)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=seeds)
+def test_nobody_stops_where_a_camera_sees_half_of_them(seed: int) -> None:
+    world = World(seed, town_vantages(seed, 2))
+    for camera, vantage in enumerate(world.vantages):
+        street = street_of(seed, vantage.block_index)
+        stops = {
+            (sight.passer, begin_ms)
+            for at_ms in range(0, TWO_MINUTES_MS, 1_000)
+            for sight in world.sights(camera, UnixMs(at_ms))
+            for (begin_ms, begin_m), (_, end_m) in pairwise(sight.passer.waypoints)
+            if begin_m == end_m
+        }
+        for passer, begin_ms in stops:
+            left, right, *_ = (float(edge) for edge in spans_px(passer, street, vantage, np.array(float(begin_ms))))
+            shown = max(0.0, min(right, FRAME_WIDTH_PX) - max(left, 0.0)) / (right - left)
+            assert shown == 0 or shown >= 0.9
 
 
 @settings(max_examples=25, deadline=None)
