@@ -53,26 +53,29 @@ def verdict_counts(outcome: Outcome) -> dict[str, int]:
 
 def tell(network: Network, outcome: Outcome) -> None:
     """Print what happened, for people."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print()
     _tell_devices(console, outcome)
     _tell_epochs(console, outcome)
     claim = outcome.claim
-    console.print(f"[bold]Verdicts[/bold]      {_words(verdict_counts(outcome))}")
-    console.print(f"[bold]Root on chain[/bold] {claim.root}")
-    console.print(f"[bold]Claim paid[/bold]    {tokens(claim.paid_wei)} to {claim.account} ({claim.gas:,} gas)")
-    console.print(f"              transaction {claim.transaction}")
     share = f"{tokens(outcome.share_wei)} of it earned by {outcome.claimed_for.name}"
-    console.print(f"              {share}, which saw {outcome.people_counted} people")
-    console.print(
-        f"[bold]Verified[/bold]      audit: same root for epochs 1 to {claim.audited_epochs}, recomputed from "
-        f"{claim.audited_envelopes} device-signed envelopes; replay: same verdicts"
-    )
-    console.print(f"[bold]Took[/bold]          {outcome.seconds_to_paid_claim} s to the paid claim")
-    console.print()
-    console.print(f"Operator's page     {network.hub_url}")
-    console.print(f"Contributors' page  {network.rewards_url}/?account={claim.account}")
-    console.print(f"Files and logs      {network.folder}", soft_wrap=True)
+    rows = {
+        "Verdicts": _words(verdict_counts(outcome)),
+        "Root on chain": claim.root,
+        "Claim paid": f"{tokens(claim.paid_wei)} to {claim.account} ({claim.gas:,} gas)",
+        "": f"{share}, which saw {outcome.people_counted} people",
+        "Transaction": claim.transaction,
+        "Verified": f"audit: same root for epochs 1 to {claim.audited_epochs}, recomputed from "
+        f"{claim.audited_envelopes} device-signed envelopes; replay: same verdicts",
+        "Took": f"{outcome.seconds_to_paid_claim} s to the paid claim",
+    }
+    pages = {
+        "Operator's page": network.hub_url,
+        "Contributors' page": f"{network.rewards_url}/?account={claim.account}",
+        "Files and logs": network.folder,
+    }
+    for name, words in {**rows, **pages}.items():
+        console.print(f"[bold]{name:19}[/bold] {words}")
 
 
 def tokens(amount_wei: int) -> str:
@@ -92,12 +95,12 @@ def _tell_devices(console: Console, outcome: Outcome) -> None:
 
 def _tell_epochs(console: Console, outcome: Outcome) -> None:
     for epoch in outcome.epochs:
-        console.print(f"[bold]Epoch {epoch.get('epoch')}[/bold]       {_words(epoch.get('counts'))}")
-        console.print(f"  manifest    {epoch.get('manifest')}", soft_wrap=True)
-        console.print(f"  verdicts    {epoch.get('verdicts')}", soft_wrap=True)
+        console.print(f"[bold]Epoch {epoch.get('epoch')}[/bold]  {_words(epoch.get('counts'))}")
+        console.print(f"  manifest    {epoch.get('manifest')}")
+        console.print(f"  verdicts    {epoch.get('verdicts')}")
         segments = epoch.get("segments")
         for segment in segments if isinstance(segments, list) else []:
-            console.print(f"  piece       {segment['piece']}  {segment['size_bytes']:,} bytes", soft_wrap=True)
+            console.print(f"  piece       {segment['piece']}  {segment['size_bytes']:,} bytes")
     console.print()
 
 

@@ -1,4 +1,4 @@
-"""Enrollment: a device says, under its own key, whose it is. The bond on chain must name the same owner to be paid."""
+"""Enrollment: a device says, under its own key, whose it is. Only that account's own bond on it earns it pay."""
 
 import msgspec
 

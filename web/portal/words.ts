@@ -58,7 +58,7 @@ export const words = {
     inactive: "Heard, but it observed nothing.",
     not_enrolled: "The device never said whose it is: enroll it.",
     not_bonded: "No bond stands behind it: stake one.",
-    bond_of_another: "Its bond belongs to another account than the device names.",
+    bond_of_another: "Another account has bonded it, but not the owner it names: stake with the owner's account.",
     bond_too_small: "Its bond is below the minimum: add to it.",
     same_vantage: "Another device with an older bond stands for this place in every slot: move it to a new view.",
     pool_too_small: "Its share came to less than a wei.",
