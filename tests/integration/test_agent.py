@@ -24,7 +24,16 @@ from protocol.envelope import Envelope
 from protocol.identity import PublicKey
 from protocol.observation import Track
 from protocol.units import Ppm, UnixMs
-from tests.edge_story import BEACON, Broker, ListeningHub, clock_ms, key_pair, make_device, running_broker, wait_until
+from tests.support.edge_story import (
+    BEACON,
+    Broker,
+    ListeningHub,
+    clock_ms,
+    key_pair,
+    make_device,
+    running_broker,
+    wait_until,
+)
 
 HUB = key_pair("hub").public_key
 FRAME_MS = 100

@@ -26,7 +26,7 @@ from protocol.envelope import block_digest
 from protocol.identity import PublicKey
 from protocol.units import UnixMs
 from tests.conftest import ROOT
-from tests.edge_story import Broker, ListeningHub, make_device, running_broker, wait_until
+from tests.support.edge_story import Broker, ListeningHub, make_device, running_broker, wait_until
 
 KILLS = 20
 SECONDS = 120

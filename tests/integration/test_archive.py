@@ -23,7 +23,7 @@ from protocol.manifest import EpochManifest, verdict_blocks, verdict_pages, verd
 from protocol.piece import Piece, PieceHasher
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import EPOCH_MS, HUB, NETWORK, START_MS, StoryDevice, StoryHub
+from tests.support.hub_story import EPOCH_MS, HUB, NETWORK, START_MS, StoryDevice, StoryHub
 
 TERMS = ArchiveTerms(NETWORK, HUB.public_key, EpochSchedule(START_MS, EPOCH_MS))
 

@@ -15,7 +15,7 @@ from edge.doctor import Check, check_hub
 from edge.settings import load_settings
 from edge.uplink import Route
 from protocol.topics import beacon_topic
-from tests.edge_story import (
+from tests.support.edge_story import (
     NETWORK,
     OWNER,
     Broker,

@@ -17,8 +17,8 @@ from protocol.cid import Cid
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.topics import enrollment_topic, envelope_topic
 from protocol.verdict import Verdict
-from tests.hub_story import NETWORK, StoryDevice
-from tests.hub_world import ConnectedDevice, broker_url, eventually, mosquitto, running_hub
+from tests.support.hub_story import NETWORK, StoryDevice
+from tests.support.hub_world import ConnectedDevice, broker_url, eventually, mosquitto, running_hub
 
 
 @pytest.fixture(params=["nats", "mosquitto"])

@@ -23,8 +23,8 @@ from protocol.observation import Quantity, Reading, Track
 from protocol.piece import PieceHasher
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_intake import SCHEDULE, IntakeBench
-from tests.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, track
+from tests.support.hub_intake import SCHEDULE, IntakeBench
+from tests.support.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, track
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from hub.store.store import Store
 from protocol.envelope import block_digest
 from protocol.verdict import Verdict
 from tests.conftest import ROOT
-from tests.hub_story import NETWORK
-from tests.hub_world import ConnectedDevice, eventually
+from tests.support.hub_story import NETWORK
+from tests.support.hub_world import ConnectedDevice, eventually
 
 KILLS = 20
 EPOCH_SECONDS = 4

@@ -20,7 +20,7 @@ from protocol.identity import KeyPair
 from protocol.payload import VERSION
 from protocol.topics import beacon_topic, receipt_topic
 from protocol.verdict import Verdict
-from tests.edge_story import (
+from tests.support.edge_story import (
     BEACON,
     NETWORK,
     PLACE,

@@ -14,7 +14,7 @@ from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.identity import KeyPair
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import NETWORK, POLICY, START_MS, StoryDevice, relayed, track
+from tests.support.hub_story import NETWORK, POLICY, START_MS, StoryDevice, relayed, track
 
 MUTATIONS = 10_000
 REFUSED_BY_BYTES = {

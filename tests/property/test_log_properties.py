@@ -22,7 +22,7 @@ from protocol.envelope import NO_PREVIOUS, block_digest
 from protocol.manifest import VerdictRow
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, StoryHub
+from tests.support.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, StoryHub
 
 Act = Callable[[StoryDevice, int, Message], Message]  # (who, the time in ms, something sent before) -> what is sent
 

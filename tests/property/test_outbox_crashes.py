@@ -21,7 +21,7 @@ from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, ope
 from protocol.receipt import ReceiptLine
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
+from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
 
 ROOM = 6
 ENROLLMENT_DIGEST = b"\xee" * 32

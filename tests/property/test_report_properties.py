@@ -16,7 +16,7 @@ from rewards.domain.report import DeviceBond, EpochReport, Ledger
 from rewards.domain.reportblocks import read_report, report_blocks, report_cid
 from rewards.domain.rulesets import CAIRN_1
 from rewards.domain.settle import Registry, bonds_by_device, settle
-from tests.reward_epochs import CONTRACT, evidences, manifest_of, registries
+from tests.support.reward_epochs import CONTRACT, evidences, manifest_of, registries
 
 
 def _no_page(cid: Cid) -> bytes:

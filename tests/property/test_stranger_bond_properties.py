@@ -9,7 +9,7 @@ from rewards.domain.report import DeviceBond, EpochReport, Line, Reason
 from rewards.domain.reportblocks import report_blocks
 from rewards.domain.rulesets import CAIRN_1
 from rewards.domain.settle import Registry, bonds_by_device, settle
-from tests.reward_epochs import OWNERS, bonds_on, device_key, paying_epochs
+from tests.support.reward_epochs import OWNERS, bonds_on, device_key, paying_epochs
 
 NEWCOMERS = (b"\xe1" * 20, b"\xe2" * 20)  # accounts that no device names
 NO_OWN_BOND = {Reason.NOT_BONDED, Reason.BOND_OF_ANOTHER}

@@ -27,9 +27,9 @@ from protocol.classes import CAR
 from protocol.observation import Observation, Quantity, Reading
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_databases import new_database, postgres_server
-from tests.hub_intake import SCHEDULE, IntakeBench
-from tests.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, relayed, track
+from tests.support.hub_databases import new_database, postgres_server
+from tests.support.hub_intake import SCHEDULE, IntakeBench
+from tests.support.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, relayed, track
 
 TABLES = sorted(tables.metadata.tables)
 

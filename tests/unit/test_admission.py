@@ -13,7 +13,7 @@ from protocol.observation import Quantity, Reading, Track
 from protocol.topics import enrollment_topic, envelope_topic, receipt_topic
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import NETWORK, POLICY, START_MS, StoryDevice, relayed, track
+from tests.support.hub_story import NETWORK, POLICY, START_MS, StoryDevice, relayed, track
 
 
 def opened(message: Message) -> Opened:

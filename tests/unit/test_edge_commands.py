@@ -10,7 +10,7 @@ from edge.cli import main
 from edge.identity import load_key_file
 from edge.sequence import read_ledger
 from edge.settings import DIRECTORY_VARIABLE, SETTINGS_FILE, load_settings
-from tests.edge_story import NETWORK, OWNER, key_pair
+from tests.support.edge_story import NETWORK, OWNER, key_pair
 
 COMMANDS = ("", "init", "run", "doctor", "replay", "model", "model add", "model list", "model test")
 HUB = key_pair("hub").public_key

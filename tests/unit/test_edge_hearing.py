@@ -9,7 +9,7 @@ from protocol.beacon import BeaconNotice
 from protocol.cose import open_sign1
 from protocol.payload import decode_payload
 from protocol.verdict import Verdict
-from tests.edge_story import NETWORK, NOW_MS, beacon_block, key_pair, receipt_for
+from tests.support.edge_story import NETWORK, NOW_MS, beacon_block, key_pair, receipt_for
 
 HUB, DEVICE, STRANGER = key_pair("hub"), key_pair("device").public_key, key_pair("stranger")
 LINE = (3, bytes(range(32)), Verdict.ACCEPTED)

@@ -6,7 +6,7 @@ import pytest
 
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
 from edge.setup import scaled, toml_text
-from tests.edge_story import NETWORK, OWNER, key_pair
+from tests.support.edge_story import NETWORK, OWNER, key_pair
 
 HUB = key_pair("hub").public_key
 TABLES: dict[str, object] = {

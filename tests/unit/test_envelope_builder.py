@@ -13,7 +13,7 @@ from protocol.beacon import NO_BEACON
 from protocol.envelope import MAX_OBSERVATIONS, NO_MODEL, NO_PREVIOUS, open_envelope
 from protocol.observation import Position, Track
 from protocol.units import Ppm, Udeg, UnixMs
-from tests.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
+from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
 
 LIMITS = BatchLimits(max_observations=3, max_delay_ms=5_000, beacon_patience_ms=30_000, max_waiting=5)
 

@@ -18,8 +18,8 @@ from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.payload import decode_payload
 from protocol.topics import beacon_topic
 from protocol.verdict import Verdict
-from tests.hub_intake import IntakeBench
-from tests.hub_story import BEACON, HUB, NETWORK, START_MS, StoryDevice
+from tests.support.hub_intake import IntakeBench
+from tests.support.hub_story import BEACON, HUB, NETWORK, START_MS, StoryDevice
 
 
 @pytest.fixture

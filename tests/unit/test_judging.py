@@ -19,7 +19,7 @@ from protocol.envelope import NO_PREVIOUS, block_digest
 from protocol.logbook import Tally
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import EPOCH_1, EPOCH_MS, HUB, NETWORK, START_MS, StoryDevice, StoryHub
+from tests.support.hub_story import EPOCH_1, EPOCH_MS, HUB, NETWORK, START_MS, StoryDevice, StoryHub
 
 
 def judged(directory: Path) -> Judged:

@@ -16,7 +16,7 @@ from protocol.units import UnixMs
 from protocol.verdict import Verdict
 from rewards.domain.errors import EvidenceError
 from rewards.domain.evidence import Enrolled, EpochEvidence, EvidenceReader, latest_enrollments
-from tests.reward_story import Device, Publisher
+from tests.support.reward_story import Device, Publisher
 
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
 

@@ -18,7 +18,7 @@ from protocol.observation import Quantity, Reading
 from protocol.receipt import ReceiptLine
 from protocol.units import Ppm, UnixMs
 from protocol.verdict import Verdict
-from tests.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair
+from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair
 
 
 @dataclass

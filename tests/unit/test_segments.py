@@ -20,7 +20,7 @@ from protocol.identity import KeyPair
 from protocol.logbook import MAX_ENTRIES, Policy, Tally
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, StoryHub, log_terms
+from tests.support.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, StoryHub, log_terms
 
 
 def reopened(directory: Path, *, epoch: int = 1, at_ms: int = START_MS, terms: LogTerms | None = None) -> SegmentLog:

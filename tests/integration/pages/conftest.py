@@ -7,9 +7,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import ROOT
-from tests.pages_browser import CHROMIUM_WORDS, Reader
-from tests.pages_stage import await_true, get_json
-from tests.pages_town import Town, running_town
+from tests.support.pages_browser import CHROMIUM_WORDS, Reader
+from tests.support.pages_stage import await_true, get_json
+from tests.support.pages_town import Town, running_town
 
 EPOCH_SECONDS = 8
 

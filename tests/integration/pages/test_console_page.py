@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from protocol.cid import Cid
-from tests.pages_browser import WITHIN_MS, Reader, figure
-from tests.pages_stage import Street, await_true, get_json, start_hub
-from tests.pages_town import Town
+from tests.support.pages_browser import WITHIN_MS, Reader, figure
+from tests.support.pages_stage import Street, await_true, get_json, start_hub
+from tests.support.pages_town import Town
 
 
 def _all_verdicts(hub_url: str) -> dict[str, int]:

@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.pages_browser import WITHIN_MS, Reader, Scheme, keep_picture
-from tests.pages_town import Town
+from tests.support.pages_browser import WITHIN_MS, Reader, Scheme, keep_picture
+from tests.support.pages_town import Town
 
 
 @pytest.mark.parametrize("width", [360, 768])

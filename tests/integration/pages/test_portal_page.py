@@ -15,9 +15,9 @@ from protocol.merkle import leaf_hash
 from protocol.units import Wei
 from rewards.chain.values import ProvenClaim
 from tests.conftest import ROOT
-from tests.pages_browser import WITHIN_MS, Reader, number
-from tests.pages_stage import await_true, get_json
-from tests.pages_town import Town, start_rewards
+from tests.support.pages_browser import WITHIN_MS, Reader, number
+from tests.support.pages_stage import await_true, get_json
+from tests.support.pages_town import Town, start_rewards
 
 
 def _amount_wei(page: Page, name: str) -> int:

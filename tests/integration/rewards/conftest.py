@@ -20,7 +20,7 @@ from rewards.chain.sender import Sender
 from rewards.chain.values import Terms
 from rewards.gateway import Gateway
 from rewards.registry import ChainRegistry
-from tests.reward_story import CHAIN_ID, TOKEN_WEI, Bottle, Publisher, Town
+from tests.support.reward_story import CHAIN_ID, TOKEN_WEI, Bottle, Publisher, Town
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from rewards.paybook import PayBook, prove
 from rewards.progress import Progress
 from rewards.runner import EpochRunner, Posted
 from rewards.shelf import ReportShelf
-from tests.reward_story import TOKEN_WEI, Device, Town
+from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 
 @dataclass

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from rewards.chain.node import checksum
-from tests.reward_story import TOKEN_WEI, Device, Town
+from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 PROGRAM = str(Path(sys.executable).with_name("cairn-rewards"))
 

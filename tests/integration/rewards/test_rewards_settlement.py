@@ -23,7 +23,7 @@ from rewards.gateway import Gateway, UnfaithfulError
 from rewards.recompute import Waiting, recompute
 from rewards.runner import EpochRunner, Posted, RunnerError, attestation_of
 from rewards.shelf import ReportShelf
-from tests.reward_story import TOKEN_WEI, Device, Town
+from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 BOND_WEI = Wei(5 * TOKEN_WEI)
 

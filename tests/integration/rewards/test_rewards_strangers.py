@@ -10,7 +10,7 @@ from rewards.domain.report import DeviceBond, Reason
 from rewards.domain.reportblocks import read_report, report_blocks
 from rewards.runner import EpochRunner, Posted
 from rewards.shelf import ReportShelf
-from tests.reward_story import TOKEN_WEI, Device, Town
+from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 BOND_WEI = Wei(5 * TOKEN_WEI)
 

@@ -27,7 +27,7 @@ from protocol.payload import decode_payload
 from protocol.receipt import open_receipt
 from protocol.topics import beacon_topic, receipt_topic
 from protocol.verdict import Verdict
-from tests.hub_story import NETWORK, StoryDevice
+from tests.support.hub_story import NETWORK, StoryDevice
 
 WAIT_S = 30.0
 

@@ -13,7 +13,7 @@ from rewards.chain.sender import Sender
 from rewards.chain.values import Terms
 from rewards.deployment import Deployment, save_deployment
 from rewards.keys import read_key
-from tests.pages_stage import Server, Street, get_json, program, start_hub
+from tests.support.pages_stage import Server, Street, get_json, program, start_hub
 
 TOKEN_WEI = 10**18
 

@@ -20,7 +20,7 @@ from protocol.identity import PublicKey
 from protocol.receipt import Receipt, open_receipt
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, START_MS, log_terms
+from tests.support.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, START_MS, log_terms
 
 SCHEDULE = EpochSchedule(START_MS, EPOCH_MS)
 
