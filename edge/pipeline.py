@@ -100,7 +100,8 @@ class Pipeline:
             clock_steps=before.clock_steps + is_step_back,
             last_frame_at_ms=frame.captured_at_ms,
         )
-        return ended + self._tracker.update(detections, frame.captured_at_ms)
+        height, width = frame.image_bgr.shape[:2]
+        return ended + self._tracker.update(detections, frame.captured_at_ms, frame_px=(width, height))
 
     def _wanted(self, detections: tuple[Detection, ...]) -> tuple[Detection, ...]:
         if self._class_ids is None:

@@ -29,9 +29,10 @@ class TrackerSettings:
 
     high_ppm: int = 450_000  # a detection this confident may begin a track
     low_ppm: int = 100_000  # one this confident may continue it
-    confirm_detections: int = 3  # fewer than this is never reported
+    confirm_detections: int = 5  # fewer than this is never reported
     unconfirmed_hold_ms: int = 1_000
     moving_hold_ms: int = 2_500  # how long a vanished object may take to come back
+    left_hold_ms: int = 400  # the same for one that was on its way out of the picture and must have left it
     still_hold_ms: int = 20_000  # the same for one that stood still
     still_after_ms: int = 2_000  # standing on one spot for this long is standing still
     still_reach_ppm: int = 200_000  # how far one spot reaches
@@ -43,8 +44,8 @@ class TrackerSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.low_ppm <= self.high_ppm <= PPM_ONE:
             raise ValueError(f"need 0 <= {self.low_ppm=} <= {self.high_ppm=} <= {PPM_ONE}")
-        spans = (self.unconfirmed_hold_ms, self.moving_hold_ms, self.still_hold_ms, self.still_after_ms)
-        if min(*spans, self.max_track_ms, self.confirm_detections, self.tracks_max) < 1:
+        holds = (self.unconfirmed_hold_ms, self.moving_hold_ms, self.left_hold_ms, self.still_hold_ms)
+        if min(*holds, self.still_after_ms, self.max_track_ms, self.confirm_detections, self.tracks_max) < 1:
             raise ValueError("times, confirm_detections and tracks_max must be at least 1")
 
 
@@ -66,8 +67,13 @@ class Tracker:
         self._next_id = 1
         self._now_ms: UnixMs | None = None
 
-    def update(self, detections: Iterable[Detection], at_ms: UnixMs) -> tuple[FinishedTrack, ...]:
+    def update(
+        self, detections: Iterable[Detection], at_ms: UnixMs, *, frame_px: tuple[int, int] | None = None
+    ) -> tuple[FinishedTrack, ...]:
         """Take in the detections of the frame at ``at_ms``; return the tracks that ended, and parts of long ones.
+
+        ``frame_px`` is the frame's width and height. With it, who walks out of the picture is not taken for the next
+        one to walk in at the same edge; without it, nobody is ever known to have left.
 
         Raises:
             ValueError: ``at_ms`` is not later than the frame before.
@@ -75,7 +81,7 @@ class Tracker:
         if self._now_ms is not None and at_ms <= self._now_ms:
             raise ValueError(f"frame time {at_ms} is not after {self._now_ms}; call finish() before a new recording")
         self._now_ms = at_ms
-        finished = self._end_vanished(at_ms)
+        finished = self._end_vanished(at_ms, frame_px)
         # One order whatever the detector's: ids and ties must not depend on it.
         ordered = sorted(detections, key=lambda each: (-each.confidence_ppm, each.class_id, each.box_px))
         for class_id in sorted({each.class_id for each in ordered}):
@@ -136,19 +142,34 @@ class Tracker:
             self._next_id += 1
             taken.append(detection)
 
-    def _end_vanished(self, at_ms: UnixMs) -> list[FinishedTrack]:
-        vanished = [track for track in self._tracks if at_ms - track.last_seen_ms > self._hold_ms(track)]
+    def _end_vanished(self, at_ms: UnixMs, frame_px: tuple[int, int] | None) -> list[FinishedTrack]:
+        vanished = [
+            track
+            for track in self._tracks
+            if at_ms - track.last_seen_ms > self._hold_ms(track, has_left=_has_left(track, at_ms, frame_px))
+        ]
         self._tracks = [track for track in self._tracks if track not in vanished]
         return [track.report(continues=False) for track in vanished if self._is_confirmed(track)]
 
-    def _hold_ms(self, track: Track) -> int:
+    def _hold_ms(self, track: Track, *, has_left: bool) -> int:
+        is_still = track.stood_still_ms() >= self._settings.still_after_ms
+        if has_left and not is_still:  # the little speed of somebody who stands carries nobody out
+            return self._settings.left_hold_ms
         if not self._is_confirmed(track):
             return self._settings.unconfirmed_hold_ms
-        is_still = track.stood_still_ms() >= self._settings.still_after_ms
         return self._settings.still_hold_ms if is_still else self._settings.moving_hold_ms
 
     def _is_confirmed(self, track: Track) -> bool:
         return track.detections >= self._settings.confirm_detections
+
+
+def _has_left(track: Track, at_ms: UnixMs, frame_px: tuple[int, int] | None) -> bool:
+    """Whether the track's own speed has by now carried its middle out of a frame of ``frame_px``."""
+    if frame_px is None:
+        return False
+    left, top, right, bottom = track.motion.predicted(at_ms)
+    is_inside = 0 < left + right < 2 * frame_px[0] and 0 < top + bottom < 2 * frame_px[1]
+    return not is_inside
 
 
 def _overlap(tracks: Sequence[Track], seen: Sequence[Detection], at_ms: UnixMs, iou_min_ppm: int) -> FloatArray:

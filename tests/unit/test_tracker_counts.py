@@ -119,6 +119,29 @@ def test_somebody_else_who_enters_far_away_right_after_is_another() -> None:
     assert len(follow(lambda at_ms: [] if 2_000 <= at_ms < 2_500 else scene(at_ms), until_ms=5_000)) == 2
 
 
+@pytest.mark.parametrize("gap_ms", [500, 1_000, 2_000])
+def test_who_walks_out_and_who_walks_in_at_the_same_edge_are_two(gap_ms: int) -> None:
+    tracker = Tracker()
+    finished: list[FinishedTrack] = []
+    for at_ms in range(0, 8_000, 100):
+        gone_ms = at_ms - 3_000
+        out_px, in_px = 340 + at_ms // 10, 640 - (gone_ms - gap_ms) // 10
+        x = out_px if gone_ms < 0 else in_px
+        shown = [] if x >= 640 else [Detection(PERSON, Ppm(850_000), (x, 100, min(x + WIDTH_PX, 640), 100 + HEIGHT_PX))]
+        finished += tracker.update(shown, UnixMs(at_ms), frame_px=(640, 360))
+    assert len([*finished, *tracker.finish()]) == 2
+
+
+def test_who_stands_at_the_edge_has_not_left() -> None:
+    tracker = Tracker()
+    finished: list[FinishedTrack] = []
+    for at_ms in range(0, 20_000, 100):
+        is_lost = 8_000 <= at_ms < 14_000
+        shown = [] if is_lost else [Detection(PERSON, Ppm(850_000), (600, 100, 640, 250))]
+        finished += tracker.update(shown, UnixMs(at_ms), frame_px=(640, 360))
+    assert len([*finished, *tracker.finish()]) == 1
+
+
 def test_classes_are_never_mixed() -> None:
     tracks = follow(lambda _at_ms: [person_at(300), person_at(300, class_id=BICYCLE)], until_ms=3_000)
     assert sorted(track.class_id for track in tracks) == [PERSON, BICYCLE]
@@ -154,7 +177,8 @@ def test_the_sketch_of_a_path_is_short_and_in_order() -> None:
 
 def test_confidence_is_the_floored_mean_and_the_best_box_the_most_confident() -> None:
     shown = [person_at(300, ppm=500_000), person_at(302, ppm=900_000), person_at(304, ppm=500_001)]
-    (track,) = follow(lambda at_ms: [shown[at_ms // 100]], until_ms=300)
+    settings = TrackerSettings(confirm_detections=3)
+    (track,) = follow(lambda at_ms: [shown[at_ms // 100]], until_ms=300, settings=settings)
     assert track.confidence_ppm == (500_000 + 900_000 + 500_001) // 3
     assert track.best_box_px == shown[1].box_px
     assert track.last_box_px == shown[2].box_px
