@@ -10,7 +10,7 @@ export default defineConfig(({ mode }) => {
   return {
     root: fileURLToPath(new URL(`./${page}`, import.meta.url)),
     base: "./",
-    plugins: [svelte()],
+    plugins: [svelte({ configFile: false })],
     build: {
       outDir: fileURLToPath(new URL(places[page], import.meta.url)),
       emptyOutDir: true,
