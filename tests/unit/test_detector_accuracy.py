@@ -34,7 +34,9 @@ class Recited:
 
 @pytest.fixture(scope="module")
 def frames() -> list[Sample]:
-    return list(samples(HELD_OUT_SEEDS[7], 12, passes_per_minute=20.0))
+    found = list(samples(HELD_OUT_SEEDS[7], 36, passes_per_minute=20.0))
+    assert {int(label) for frame in found for label in frame.labels[frame.is_plain]} == set(range(len(CLASSES)))
+    return found
 
 
 def _truth(frame: Sample, *, confidence_ppm: int = 900_000) -> tuple[Detection, ...]:
