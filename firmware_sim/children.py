@@ -82,16 +82,21 @@ class Children:
         self.running.append(child)
         return child
 
-    def check(self) -> None:
-        """Raise if a child that should be running is not, or one that may end ended badly.
+    def check(self, *, within_s: float = 0.0) -> None:
+        """Raise if a child that should be running is not, or one that may end ended badly, now or ``within_s``.
 
         Raises:
             ChildError: with the tail of the log of the first such child.
         """
-        for child in self.running:
-            status = child.popen.poll()
-            if status is not None and (status != 0 or not child.may_end):
-                raise ChildError(f"{child.name} stopped with status {status}; its log ends:\n{child.tail()}")
+        deadline_s = time.monotonic() + within_s
+        while True:
+            for child in self.running:
+                status = child.popen.poll()
+                if status is not None and (status != 0 or not child.may_end):
+                    raise ChildError(f"{child.name} stopped with status {status}; its log ends:\n{child.tail()}")
+            if time.monotonic() >= deadline_s:
+                return
+            time.sleep(0.05)
 
     def wait_for_file(self, path: Path, *, timeout_s: float) -> dict[str, object]:
         """Return the JSON object that a child writes to ``path`` once it is ready.

@@ -14,9 +14,11 @@ from edge.outbox import OutboxError
 from edge.sequence import SequenceError
 from edge.settings import SettingsError
 from firmware_sim.children import ChildError, Children
-from firmware_sim.demo import DemoSettings, fresh_folder, run_demo
+from firmware_sim.demo import DemoSettings, Outcome, fresh_folder, run_demo
 from firmware_sim.device import Place, run_device, stop_on_signals, town
 from firmware_sim.fleet import FleetSettings
+from firmware_sim.network import Network
+from firmware_sim.servers import end_orphaned_broker
 from firmware_sim.stage import Stage
 from firmware_sim.telling import report_of, tell
 from protocol.classes import class_name
@@ -25,6 +27,8 @@ from protocol.units import UnixMs
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_STOPPED: Final = 130
+
+_DEATH_SHOWS_WITHIN_S: Final = 2.0
 
 _USER_ERRORS: Final = (ChildError, SettingsError, KeyFileError, SequenceError, OutboxError, ModelError)
 
@@ -106,16 +110,36 @@ def _demo(options: argparse.Namespace) -> int:
         options.rewards_port,
     )
     fresh_folder(settings.folder)
-    with Children(settings.folder / "logs") as children:
-        with Stage() as stage:
-            network, outcome = run_demo(settings, children, stage, now_ms=clock_ms)
-        if options.report is not None:
-            options.report.write_text(json.dumps(report_of(outcome), indent=2) + "\n")
-        tell(network, outcome)
-        if not options.once:
-            print("\nThe network stays up until Ctrl-C.", file=sys.stderr)
-            children.watch()
+    try:
+        with Children(settings.folder / "logs") as children:
+            _show(settings, children, report=options.report, stays_up=not options.once)
+    finally:
+        end_orphaned_broker(settings.folder)
     return EXIT_OK
+
+
+def _show(settings: DemoSettings, children: Children, *, report: Path | None, stays_up: bool) -> None:
+    network, outcome = _watched(settings, children)
+    if report is not None:
+        report.write_text(json.dumps(report_of(outcome), indent=2) + "\n")
+    tell(network, outcome)
+    if stays_up:
+        print("\nThe network stays up until Ctrl-C.", file=sys.stderr)
+        children.watch()
+
+
+def _watched(settings: DemoSettings, children: Children) -> tuple[Network, Outcome]:
+    """Run the demo; where somebody stops answering, say who died of what rather than that nobody answers.
+
+    Raises:
+        ChildError: see `run_demo`.
+    """
+    try:
+        with Stage() as stage:
+            return run_demo(settings, children, stage, now_ms=clock_ms)
+    except OSError as error:  # whoever asked may notice a death before its parent does
+        children.check(within_s=_DEATH_SHOWS_WITHIN_S)
+        raise ChildError(f"a part of the network does not answer ({error}); logs are in {children.logs}") from error
 
 
 def _device(options: argparse.Namespace) -> int:

@@ -1,5 +1,8 @@
 """Start the servers of the demo in their order, each when the one before is ready."""
 
+import os
+import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,3 +87,14 @@ def _give_money(
     everybody = [word for person in (operator, *contributors) for word in ("--to", person.account)]
     children.call("mint", servers.rewards_command("mint", *key, *everybody, "--amount", str(_TOKENS)))
     children.call("fund", servers.rewards_command("fund", *key, "--amount", str(_TOKENS)))
+
+
+def end_orphaned_broker(folder: Path) -> None:
+    """Stop the broker of a hub that was killed: it lives on for the hub's next start, and here there is none."""
+    try:
+        pid = int((folder / "hub" / "broker" / "nats.pid").read_text())
+        asked = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        if str(folder) in asked.stdout:
+            os.kill(pid, signal.SIGTERM)
+    except (OSError, ValueError):  # none was started, or it has ended
+        return

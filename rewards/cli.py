@@ -90,6 +90,8 @@ _COMMANDS: Mapping[str, Callable[[Door, argparse.Namespace], Outcome]] = {
     "prove": lambda door, options: proofs.prove_account(door, options.account, epoch=options.epoch),
     "stake": lambda door, options: money.stake(door, options.device, options.amount_wei, dry_run=options.dry_run),
     "status": lambda door, _: proofs.show_status(door),
+    "unbond": lambda door, options: money.unbond(door, options.device, options.amount_wei, dry_run=options.dry_run),
+    "withdraw": lambda door, options: money.withdraw(door, options.device, dry_run=options.dry_run),
 }
 
 

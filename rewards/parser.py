@@ -94,7 +94,13 @@ def _add_money(commands: "Commands[argparse.ArgumentParser]") -> None:
         help="did:key:z6Mk...; again for more",
     )
     fund = _add(commands, "fund", "Give tokens to the rewards, for good.", "--amount 100000 --key-file account-0.key")
-    for command in (mint, stake, fund):
+    unbond = _add(commands, "unbond", "Begin to take a bond back.", "--device did:key:z6Mk... --amount 10")
+    withdraw = _add(commands, "withdraw", "Take back what has finished unbonding.", "--device did:key:z6Mk...")
+    for command in (unbond, withdraw):
+        command.add_argument("--device", type=_typed(PublicKey.parse), required=True, help="did:key:z6Mk...")
+    _add_chain_flags(withdraw)
+    _add_key_flags(withdraw)
+    for command in (mint, stake, unbond, fund):
         _add_chain_flags(command)
         _add_key_flags(command)
         amount = command.add_mutually_exclusive_group(required=True)

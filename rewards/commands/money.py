@@ -77,6 +77,29 @@ def stake(door: Door, devices: Sequence[PublicKey], amount_wei: Wei, *, dry_run:
     return Outcome({**told, "sent": [_told(acting.stake(device.raw, amount_wei)) for device in devices]})
 
 
+def unbond(door: Door, device: PublicKey, amount_wei: Wei, *, dry_run: bool) -> Outcome:
+    """Begin to take ``amount_wei`` out of the key's own bond on a device.
+
+    Raises:
+        ChainError, KeyFileError, DeploymentError: one sentence.
+    """
+    acting = door.acting()
+    wait_s = acting.contract.terms().unbonding_s
+    told = {"device": device.did, "owner": checksum(acting.account), "amount_wei": str(amount_wei), "wait_s": wait_s}
+    return Outcome({**told, "dry_run": True} if dry_run else {**told, **_told(acting.unbond(device.raw, amount_wei))})
+
+
+def withdraw(door: Door, device: PublicKey, *, dry_run: bool) -> Outcome:
+    """Take back what has finished unbonding of the key's own bond on a device.
+
+    Raises:
+        ChainError, KeyFileError, DeploymentError: one sentence.
+    """
+    acting = door.acting()
+    told = {"device": device.did, "owner": checksum(acting.account)}
+    return Outcome({**told, "dry_run": True} if dry_run else {**told, **_told(acting.withdraw(device.raw))})
+
+
 def fund(door: Door, amount_wei: Wei, *, dry_run: bool) -> Outcome:
     """Give tokens to the rewards, for good.
 

@@ -2,7 +2,10 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
+
+import psutil
 
 from tests.conftest import ROOT
 
@@ -37,3 +40,38 @@ def test_a_wrong_word_is_answered_with_a_sentence(tmp_path: Path) -> None:
     assert "there is no file /no/such/video.mp4" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert not (tmp_path / "network").exists()
+
+
+def test_what_dies_on_the_way_fails_the_demo_with_its_log(tmp_path: Path) -> None:
+    """ONCE=1 never ends with 0 unless a claim was paid and verified."""
+    folder = tmp_path / "network"
+    command = ["make", "demo", "ONCE=1", "DEVICES=1", "EPOCH_SECONDS=60", f"FOLDER={folder}"]
+    demo = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline_s = time.monotonic() + 90
+        while not (folder / "devices" / "sim-1" / "status.json").exists():
+            assert demo.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        hub = [child for child in psutil.process_iter(["cmdline"]) if _is_hub_of(child, folder)]
+        assert hub
+        hub[0].kill()
+        _, talk = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+    assert demo.returncode != 0
+    assert "hub stopped with status -9; its log ends:" in talk
+    assert "Traceback" not in talk
+    gone_by_s = time.monotonic() + 10
+    while left := [words for words in _command_lines() if str(folder) in words]:
+        assert time.monotonic() < gone_by_s, left
+        time.sleep(0.1)
+
+
+def _is_hub_of(child: psutil.Process, folder: Path) -> bool:
+    words = child.info["cmdline"] or []
+    return "serve" in words and str(folder / "hub") in words
+
+
+def _command_lines() -> list[str]:
+    return [" ".join(child.info["cmdline"] or []) for child in psutil.process_iter(["cmdline"])]

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from rewards.chain.anvil import Anvil
 from rewards.chain.node import checksum
 from tests.support.reward_story import TOKEN_WEI, Device, Town
 
@@ -72,6 +73,25 @@ def earned(town: Town, shell: Shell) -> Device:
     start, end = town.publisher.interval(1)
     town.close_epoch([device.enroll(start), device.watch(list(range(start, end, 10_000)))])
     return device
+
+
+def test_a_bond_is_taken_back_by_its_owner_after_the_waiting_time(
+    node: Anvil, town: Town, shell: Shell, earned: Device
+) -> None:
+    alice, bob = ("--key-file", str(shell.keys["alice"])), ("--key-file", str(shell.keys["bob"]))
+    device = ("--device", earned.keys.public_key.did)
+    _, refused = shell.run("unbond", *device, "--amount", "1", *bob, status=1)
+    assert "bond" in refused
+    planned, _ = shell.run("unbond", *device, "--amount", "1", "--dry-run", *alice)
+    assert planned["dry_run"] is True
+    begun, _ = shell.run("unbond", *device, "--amount", "1", *alice)
+    _, early = shell.run("withdraw", *device, *alice, status=1)
+    assert early.strip()
+    before_wei = town.alice.token_balance_wei()
+    node.rpc("evm_increaseTime", begun["wait_s"] + 1)
+    node.rpc("evm_mine")
+    shell.run("withdraw", *device, *alice)
+    assert town.alice.token_balance_wei() == before_wei + TOKEN_WEI
 
 
 def test_an_epoch_is_settled_proven_claimed_and_audited_by_commands(town: Town, shell: Shell, earned: Device) -> None:
