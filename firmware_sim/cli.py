@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -125,7 +126,9 @@ def _show(settings: DemoSettings, children: Children, *, report: Path | None, st
     tell(network, outcome)
     if stays_up:
         print("\nThe network stays up until Ctrl-C.", file=sys.stderr)
-        children.watch()
+        with suppress(KeyboardInterrupt):
+            children.watch()
+        print("Stopping.", file=sys.stderr)
 
 
 def _watched(settings: DemoSettings, children: Children) -> tuple[Network, Outcome]:

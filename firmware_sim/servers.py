@@ -93,7 +93,9 @@ def end_orphaned_broker(folder: Path) -> None:
     """Stop the broker of a hub that was killed: it lives on for the hub's next start, and here there is none."""
     try:
         pid = int((folder / "hub" / "broker" / "nats.pid").read_text())
-        asked = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        asked = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
         if str(folder) in asked.stdout:
             os.kill(pid, signal.SIGTERM)
     except (OSError, ValueError):  # none was started, or it has ended

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from web3 import HTTPProvider, Web3
 
@@ -75,9 +76,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     finally:
         if demo.poll() is None:
             os.killpg(demo.pid, signal.SIGINT)
-        status = demo.wait(60)
-    assert "Traceback" not in log.read_text()
-    assert status != 0 or demo.returncode == 0
+        demo.wait(60)
+    talk = log.read_text()
+    assert "Stopping." in talk
+    assert "Traceback" not in talk
+    assert "cairn-sim:" not in talk, "an end by Ctrl-C is no failure"
+    left = [" ".join(child.info["cmdline"] or []) for child in psutil.process_iter(["cmdline"])]
+    assert not [words for words in left if str(place / "net") in words]
 
 
 def test_the_claim_is_what_the_contract_says_was_paid(running: Running) -> None:
