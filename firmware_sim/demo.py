@@ -115,7 +115,7 @@ def fresh_folder(folder: Path) -> None:
 def _await_epochs(at_least: int, epoch_seconds: int, waiter: Waiter) -> int:
     """Wait until the epochs are over and the video, if any, has been seen to its end; return the last epoch."""
     network, last = waiter.network, at_least
-    video = next((device for device in waiter.devices if device.camera_index is None), None)
+    video = next((device for device in waiter.devices if device.place is None), None)
     if video is not None:
         waiter.until(lambda: video.child.popen.poll() is not None, within_s=_VIDEO_WITHIN_S)
         last = max(last, int(str(network.hub("/v1/network")["epoch"])))
@@ -132,7 +132,7 @@ def _to_be_paid(network: Network, devices: list[Device], epoch: int) -> Device:
         ChildError: no device earned anything.
     """
     earned_wei = shares_of(network, epoch)
-    video = [device for device in devices if device.camera_index is None]
+    video = [device for device in devices if device.place is None]
     best = max(video or devices, key=lambda device: earned_wei.get(device.did, 0))
     if not earned_wei.get(best.did):
         raise ChildError(f"{best.name} earned nothing up to epoch {epoch}: see {network.rewards_url}/v1/epochs/{epoch}")
@@ -177,6 +177,7 @@ def _claim(network: Network, owner: Contributor, epoch: int, children: Children)
 def _outcome(network: Network, devices: list[Device], claimed_for: Device, claim: PaidClaim, seconds: float) -> Outcome:
     earned_wei = shares_of(network, claim.epoch)
     statuses = [device.status() for device in devices]
+    truths = [device.came_by() for device in devices]
     return Outcome(
         seconds_to_paid_claim=round(seconds, 1),
         epochs=tuple(epoch_told(network, epoch) or {} for epoch in range(1, claim.epoch + 1)),
@@ -193,9 +194,10 @@ def _outcome(network: Network, devices: list[Device], claimed_for: Device, claim
                 "frames": status.get("frames", 0),
                 "tracks": status.get("tracks", 0),
                 "people": status.get("people", 0),
+                "came_by": came_by,
                 "peak_rss_kib": status.get("peak_rss_kib", 0),
                 "share_wei": str(earned_wei.get(device.did, 0)),
             }
-            for device, status in zip(devices, statuses, strict=True)
+            for device, status, came_by in zip(devices, statuses, truths, strict=True)
         ),
     )

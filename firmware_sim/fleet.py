@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from firmware_sim.children import Child, Children, program
-from firmware_sim.device import town
+from firmware_sim.device import Place
 from firmware_sim.network import Contributor, Network
 from protocol.units import UnixMs
 
 TINY_MODEL: Final = Path(__file__).parent / "models" / "cairn-tiny.onnx"
 _GRID_UDEG: Final = 50  # about five metres: neighbours in one street stay two vantages
+_COUNTED_AFTER_MS: Final = 1_000  # how long after somebody left the picture a device reports
 _DOWNLOAD_WITHIN_S: Final = 600.0
 _VIDEO_PLACE_UDEG: Final = (52_520_008, 13_404_954)
 
@@ -37,7 +38,7 @@ class Device:
     owner: Contributor
     directory: Path
     child: Child
-    camera_index: int | None  # None: it watches the real video
+    place: Place | None  # in the made-up town; None: it watches the real video
 
     def status(self) -> dict[str, object]:
         """Return what the agent last said of itself; empty before it has."""
@@ -46,6 +47,15 @@ class Device:
         except (OSError, ValueError):
             return {}
         return loaded
+
+    def came_by(self) -> int | None:
+        """Return how many really passed its camera while it watched; None where only the video knows."""
+        status = self.status()
+        if self.place is None or not status:
+            return None
+        since_ms, until_ms = int(str(status["started_at_ms"])), int(str(status["updated_at_ms"])) - _COUNTED_AFTER_MS
+        visits = self.place.world().visits(self.place.camera_index, self.place.starts_at_ms, UnixMs(until_ms))
+        return sum(since_ms < visit.leaves_ms <= until_ms for visit in visits)
 
 
 def start_fleet(settings: FleetSettings, network: Network, children: Children, *, starts_at_ms: UnixMs) -> list[Device]:
@@ -73,7 +83,7 @@ def start_fleet(settings: FleetSettings, network: Network, children: Children, *
             each.owner,
             each.directory,
             children.start(each.directory.name, each.run, may_end=each.camera is not None),
-            each.camera_index,
+            each.place,
         )
         for each in foundings
     ]
@@ -90,20 +100,21 @@ class _Founding:
     model: str
     run: tuple[str, ...]
     camera: str | None = None
-    camera_index: int | None = None
+    place: Place | None = None
 
 
 def _simulated(
     settings: FleetSettings, index: int, owner: Contributor, folder: Path, starts_at_ms: UnixMs
 ) -> _Founding:
     directory = folder / "devices" / f"sim-{index + 1}"
-    world = town(settings.seed, settings.cameras, starts_at_ms)
+    place = Place(settings.seed, index, settings.cameras, starts_at_ms)
+    world = place.world()
     run = [program("cairn-sim"), "device", "--dir", str(directory), "--seed", str(settings.seed)]
     run += ["--camera", str(index), "--cameras", str(settings.cameras)]
     run += ["--starts-at-ms", str(starts_at_ms), "--frames-per-s", str(settings.frames_per_s)]
     heading_deg = world.vantages[index].heading_deg
     model = str(TINY_MODEL.resolve())
-    return _Founding(directory, owner, world.position_udeg(index), heading_deg, model, tuple(run), camera_index=index)
+    return _Founding(directory, owner, world.position_udeg(index), heading_deg, model, tuple(run), place=place)
 
 
 def _watching(video: Path, model: Path | None, owner: Contributor, folder: Path) -> _Founding:

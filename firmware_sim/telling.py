@@ -85,10 +85,12 @@ def tokens(amount_wei: int) -> str:
 
 
 def _tell_devices(console: Console, outcome: Outcome) -> None:
-    table = Table("device", "frames", "tracks", "people", "peak MiB", "earned", title="Devices", title_justify="left")
+    names = ("device", "frames", "tracks", "came by", "people", "peak MiB", "earned")
+    table = Table(*names, title="Devices (came by: the made-up town's truth)", title_justify="left")
     for device in outcome.devices:
         peak_mib = int(str(device["peak_rss_kib"])) // 1024
-        cells = [device["name"], device["frames"], device["tracks"], device["people"], peak_mib]
+        came_by = "" if device["came_by"] is None else device["came_by"]
+        cells = [device["name"], device["frames"], device["tracks"], came_by, device["people"], peak_mib]
         table.add_row(*map(str, cells), tokens(int(str(device["share_wei"]))))
     console.print(table)
 

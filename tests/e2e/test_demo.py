@@ -29,6 +29,10 @@ def test_the_demo_counts_the_people_of_the_video_and_pays_for_them(assets: Path,
     assert claim["audited_epochs"] == len(report["epochs"])
     assert all(epoch["segments"] and epoch["manifest"] and epoch["verdicts"] for epoch in report["epochs"])
     assert sum(device["tracks"] > 0 for device in report["devices"]) == len(report["devices"])
+    simulated = [device for device in report["devices"] if device["came_by"] is not None]
+    true, counted = (sum(device[name] for device in simulated) for name in ("came_by", "tracks"))
+    assert true > 10
+    assert abs(counted - true) <= 2 + true // 5, "counts stay near the truth even on a busy machine"
     for word in (claim["root"], claim["transaction"], report["epochs"][-1]["verdicts"], "people"):
         assert word in outcome.stdout
 
