@@ -45,7 +45,7 @@ def ask_hub(url: str) -> HubNetwork:
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - checked above
             return msgspec.json.decode(answer.read(_ANSWER_MAX_BYTES), type=HubNetwork)
-    except (OSError, HTTPException, ValueError) as error:
+    except (OSError, HTTPException, ValueError, RecursionError) as error:
         raise HubLookupError(
             f"{address} gives no answer of a hub ({error}): check the address and try again"
         ) from error

@@ -3,12 +3,15 @@
 import json
 import os
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from edge.identity import create_key_file, load_key_file, sync_directory
 from edge.sequence import SequenceLedger, read_ledger
 from protocol.identity import KeyPair
+
+_DIGITS_MAX: Final = 30
 
 
 class SetupError(Exception):
@@ -21,19 +24,25 @@ def set_up(directory: Path, text: str, *, key_name: str, sequence_name: str, set
     The settings file comes last: a directory that has one is complete.
 
     Raises:
-        SetupError: it is a device already, or the directory cannot be written.
+        SetupError: it is a device already, the directory cannot be written, or the text is not UTF-8.
         KeyFileError, SequenceError: a key or sequence file is there and cannot be trusted.
     """
     settings_path = directory / settings_name
     if settings_path.exists():
         raise SetupError(f"{settings_path} is there already: edit it, or choose another directory with --dir")
     try:
+        settings = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SetupError("a name on the command line is not UTF-8: rename the file and give its new name") from error
+    try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = _key_with_sequence(directory / key_name, directory / sequence_name)
-        with settings_path.open("x", encoding="utf-8") as file:
-            file.write(text)
+        draft = settings_path.with_name(settings_name + ".new")
+        with draft.open("wb") as file:
+            file.write(settings)
             file.flush()
             os.fsync(file.fileno())
+        draft.replace(settings_path)
         sync_directory(directory)
     except OSError as error:
         raise SetupError(f"{directory} cannot be written ({error.strerror}): choose another with --dir") from error
@@ -72,6 +81,10 @@ def scaled(text: str, *, by: int, name: str) -> int:
         SetupError: not a decimal number.
     """
     try:
-        return int((Decimal(text) * by).to_integral_value())
-    except (InvalidOperation, ValueError, OverflowError) as error:
+        number = Decimal(text) * by
+        # Nothing here is that large, and an int of a million digits takes minutes.
+        if number.adjusted() > _DIGITS_MAX:
+            raise OverflowError
+        return int(number.to_integral_value())
+    except (ArithmeticError, ValueError) as error:
         raise SetupError(f"{name} must be a decimal number, not {text!r}") from error

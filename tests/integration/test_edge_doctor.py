@@ -132,6 +132,12 @@ def test_init_learns_network_key_and_broker_from_the_hub(tmp_path: Path) -> None
     assert (made.network, made.hub_key(), made.broker.host, made.broker.port) == (NETWORK, HUB, "127.0.0.1", 1999)
 
 
+def test_init_survives_an_answer_that_nests_without_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with page(b'{"x":' + b"[" * 60_000) as address:
+        assert init(tmp_path, address) == 1
+    assert "gives no answer of a hub" in capsys.readouterr().err
+
+
 def test_init_refuses_a_hub_that_is_not_the_expected_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     known = {"network": NETWORK, "hub": HUB.did, "broker": {"host": "127.0.0.1", "port": 1999}}
     with page(json.dumps(known).encode()) as address:

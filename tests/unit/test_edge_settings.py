@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
-from edge.setup import scaled, toml_text
+from edge.setup import SetupError, scaled, set_up, toml_text
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 
 HUB = key_pair("hub").public_key
@@ -105,3 +105,19 @@ def test_what_init_writes_reads_back_as_it_was_meant(tmp_path: Path) -> None:
 def test_degrees_become_micro_degrees_exactly() -> None:
     assert scaled("52.520008", by=1_000_000, name="--lat") == 52_520_008
     assert scaled("-0.0000014", by=1_000_000, name="--lat") == -1
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "-1e999999", "1e5000000", "inf", "nan", "north"])
+def test_a_number_that_is_none_of_this_world_is_a_mistake(text: str) -> None:
+    with pytest.raises(SetupError, match="--lat must be a decimal number"):
+        scaled(text, by=1_000_000, name="--lat")
+
+
+def test_a_refused_set_up_leaves_nothing_that_looks_like_a_device(tmp_path: Path) -> None:
+    names = {"key_name": "device.key", "sequence_name": "sequence.json", "settings_name": SETTINGS_FILE}
+    unwritable = toml_text({**TABLES, "camera": {"source": "bad\udcff.mp4"}}, header="one")
+    with pytest.raises(SetupError, match="not UTF-8"):
+        set_up(tmp_path, unwritable, **names)
+    assert not (tmp_path / SETTINGS_FILE).exists()
+    set_up(tmp_path, toml_text(TABLES, header="one"), **names)
+    assert load_settings(tmp_path, {}) == settings()
