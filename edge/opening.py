@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge.camera.frame import Camera
 from edge.camera.opening import open_camera
-from edge.camera.recorded import VideoFileCamera
+from edge.camera.recorded import FolderCamera, VideoFileCamera
 from edge.detector.detection import ModelError
 from edge.detector.session import SessionOptions
 from edge.models.opening import OpenedModel, open_model
@@ -30,7 +30,7 @@ def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> Ope
 
 
 def open_timed_camera(source: str, *, now_ms: Callable[[], UnixMs], folder_fps: float) -> Camera:
-    """Return the camera that ``source`` names; a video file ends at the present moment.
+    """Return the camera that ``source`` names; a video file or a folder ends at the present moment.
 
     A recording is read faster than it was made. Were its first frame now, its last would lie in the future, and an
     envelope would tell of what has not happened yet.
@@ -43,6 +43,9 @@ def open_timed_camera(source: str, *, now_ms: Callable[[], UnixMs], folder_fps: 
     if "://" not in source and path.is_file():
         with VideoFileCamera(path, started_at_ms=UnixMs(0)) as recording:
             started_at_ms = UnixMs(now_ms() - recording.duration_ms)
+    elif "://" not in source and path.is_dir():
+        with FolderCamera(path, fps=folder_fps, started_at_ms=UnixMs(0)) as pictures:
+            started_at_ms = UnixMs(now_ms() - pictures.duration_ms)
     return open_camera(source, now_ms=now_ms, started_at_ms=started_at_ms, folder_fps=folder_fps)
 
 

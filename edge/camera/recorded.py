@@ -91,8 +91,14 @@ class FolderCamera(ClosesOnExit):
                 f"No picture in {folder}: it needs files ending in {', '.join(sorted(PICTURE_SUFFIXES))}."
             )
         self._pictures: Iterator[tuple[int, Path]] = enumerate(names)
+        self._count = len(names)
         self._fps = fps
         self._started_at_ms = started_at_ms
+
+    @property
+    def duration_ms(self) -> int:
+        """How long the pictures last at that rate."""
+        return int(self._count * 1000 / self._fps)
 
     def read(self) -> Frame | None:
         """Return the next picture as a frame; see ``Camera.read``."""

@@ -9,6 +9,7 @@ import pytest
 from edge.camera.frame import CameraError, Frame
 from edge.camera.opening import open_camera, without_password
 from edge.camera.recorded import FolderCamera, VideoFileCamera
+from edge.opening import open_timed_camera
 from protocol.units import UnixMs
 
 
@@ -94,3 +95,14 @@ def test_a_recording_may_stand_for_another_time_than_now(tmp_path: Path) -> None
 def test_what_is_no_picture_cannot_be_a_frame(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     with pytest.raises(ValueError, match="a frame is uint8"):
         Frame(picture, UnixMs(0), 0)
+
+
+def test_pictures_of_a_folder_never_tell_of_the_future(tmp_path: Path) -> None:
+    for number in range(20):
+        cv2.imwrite(str(tmp_path / f"{number:02d}.png"), np.zeros((8, 8, 3), np.uint8))
+    times_ms = []
+    with open_timed_camera(str(tmp_path), now_ms=lambda: UnixMs(10_000_000), folder_fps=2.0) as camera:
+        while (frame := camera.read()) is not None:
+            times_ms.append(frame.captured_at_ms)
+    assert times_ms[0] == 9_990_000
+    assert times_ms[-1] == 9_999_500
