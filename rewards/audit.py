@@ -57,6 +57,9 @@ def audit(
     if up_to not in posted:
         known = f"up to epoch {max(posted)}" if posted else "no root at all"
         raise AuditError(f"Epoch {up_to} has no root on chain, which has {known}: wait, or name an earlier epoch.")
+    if (first := min(posted)) != 1:
+        # The contract takes any number first; what was earned before it is nowhere to be recomputed from.
+        raise AuditError(f"The first root on chain is of epoch {first}, not 1: nobody can recompute from there.")
     previous: EpochReport | None = None
     for epoch in range(1, up_to + 1):
         told(f"epoch {epoch}: fetching, checking signatures, recomputing")

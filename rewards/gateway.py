@@ -104,7 +104,7 @@ class Gateway:
         """
         try:
             found = json.loads(self._whole(path, _MAX_JSON_BYTES, accept="application/json"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # brackets in brackets, without end
             raise UnfaithfulError(f"{self.url}{path} is not JSON") from error
         if not isinstance(found, dict):
             raise UnfaithfulError(f"{self.url}{path} is not a JSON object")

@@ -95,10 +95,10 @@ class RewardsContract:
         with translated():
             return _root_in_force(self.calls.functions.pendingRoot().call())
 
-    def history_hash(self) -> bytes:
+    def history_hash(self, block: BlockIdentifier = "latest") -> bytes:
         """Return the head of the hash chain over every root ever posted."""
         with translated():
-            return bytes(self.calls.functions.historyHash().call())
+            return bytes(self.calls.functions.historyHash().call(block_identifier=block))
 
     def roots(self) -> tuple[PostedRoot, ...]:
         """Return every root ever posted, oldest first.
@@ -106,18 +106,24 @@ class RewardsContract:
         Raises:
             ChainError: the events do not chain up to the contract's history hash.
         """
-        genesis = bytes(self._genesis())
-        posted = tuple(self._posted())
-        head = genesis
+        # One block for both, or a root posted between the two questions would look like one that is hidden.
+        last = self.block()[0]
+        posted = tuple(self._posted(last))
+        head = bytes(self._genesis())
+        is_whole = True
         for root in posted:
-            if root.attestation.chained(head) != root.history_hash:
-                raise ChainError("The node does not show every root ever posted: ask one that keeps all events.")
+            is_whole &= root.attestation.chained(head) == root.history_hash
             head = root.history_hash
+        if not is_whole or head != self.history_hash(last):
+            raise ChainError(
+                "The node does not show every root ever posted: ask one that keeps all events, and check"
+                " deployed_block in the deployment file."
+            )
         return posted
 
     def posted_root(self, epoch: int) -> PostedRoot | None:
         """Return the root posted for ``epoch``, if any."""
-        return next(self._posted(argument_filters={"epoch": epoch}), None)
+        return next(self._posted(self.block()[0], argument_filters={"epoch": epoch}), None)
 
     def bonds_at(self, block_number: int) -> tuple[Bond, ...]:
         """Return all bonds as they stood at the end of block ``block_number``, by device key, then by owner.
@@ -130,8 +136,7 @@ class RewardsContract:
         """
         return read_bonds(self.calls, first_block=self.first_block, block_number=block_number)
 
-    def _posted(self, argument_filters: dict[str, Any] | None = None) -> Iterator[PostedRoot]:
-        last = self.block()[0]
+    def _posted(self, last: int, argument_filters: dict[str, Any] | None = None) -> Iterator[PostedRoot]:
         event = self.calls.events.RootPosted()
         for log in read_logs(event, first=self.first_block, last=last, argument_filters=argument_filters):
             said = log["args"]

@@ -33,7 +33,8 @@ def connect(url: str, *, chain_id: int, timeout_s: float = 20.0) -> Web3:
     with translated():
         found = web3.eth.chain_id
     if found != chain_id:
-        raise ChainUnreachableError(f"The node at {url} serves chain {found}, not {chain_id}: check the chain's URL.")
+        # Without the URL: providers put their key into it, and this sentence goes to logs and pages.
+        raise ChainUnreachableError(f"The node serves chain {found}, not {chain_id}: check the chain's URL.")
     return web3
 
 
@@ -51,6 +52,8 @@ def translated() -> Iterator[None]:
         raise ChainError(f"The node's answer makes no sense: {error}") from error
     except OSError as error:  # every failure of requests is one
         raise ChainUnreachableError("The chain's node does not answer: check its URL and that it runs.") from error
+    except (ValueError, TypeError, AttributeError) as error:  # what web3 makes of a web page, a list, a broken number
+        raise ChainUnreachableError("What answers is not a chain's node: check the chain's URL.") from error
 
 
 def _rpc_sentence(error: Web3RPCError) -> str:

@@ -7,12 +7,15 @@ import pytest
 from eth_account.signers.local import LocalAccount
 
 from protocol.units import Wei
+from rewards.audit import AuditError, audit
 from rewards.chain.acting import RewardsAccount
 from rewards.chain.contract import RewardsContract
 from rewards.chain.deploy import deploy_rewards, deploy_test_token
-from rewards.chain.errors import RefusedError
+from rewards.chain.errors import ChainError, RefusedError
 from rewards.chain.sender import Sender
 from rewards.chain.values import Attestation, Terms
+from rewards.gateway import Gateway
+from rewards.registry import ChainRegistry
 
 Deploy = Callable[..., RewardsContract]
 Act = Callable[[RewardsContract, int], RewardsAccount]
@@ -146,3 +149,25 @@ def test_terms_that_make_no_sense_cannot_be_deployed(
     assert deploy_rewards(sender, terms).terms() == terms
     with pytest.raises(RefusedError, match=sentence):
         deploy_rewards(sender, replace(terms, **change))  # type: ignore[arg-type]
+
+
+def test_a_reader_that_is_not_shown_a_posted_root_says_so(deploy: Deploy, act: Act) -> None:
+    contract = deploy(attesters=1, quorum=1)
+    assert contract.roots() == ()
+    hub = act(contract, 0)
+    hub.fund(Wei(1_000))
+    hub.attest(FIRST)
+    assert [root.attestation for root in contract.roots()] == [FIRST]
+    late = RewardsContract(contract.web3, contract.address, first_block=contract.block()[0] + 1)
+    with pytest.raises(ChainError, match="does not show every root ever posted"):
+        late.roots()
+
+
+def test_an_audit_from_a_first_root_that_is_not_epoch_1_is_refused(deploy: Deploy, act: Act) -> None:
+    contract = deploy(attesters=1, quorum=1)
+    hub = act(contract, 0)
+    hub.fund(Wei(1_000))
+    hub.attest(replace(FIRST, epoch=7))
+    registry = ChainRegistry(contract, chain_id=31_337, epoch_cap_wei=Wei(1_000))
+    with pytest.raises(AuditError, match="first root on chain is of epoch 7"):
+        list(audit(Gateway("http://127.0.0.1:1"), None, registry, up_to=7, told=lambda _: None))

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,32 @@ def test_a_transaction_that_is_not_mined_in_time_is_named_and_not_lost(
         node.rpc("evm_mine")
         assert web3.eth.get_transaction_receipt(HexStr(str(pending.value).split()[1]))["status"] == 1
         assert web3.eth.get_transaction_count(people[0].address) == 2
+
+
+def test_a_node_of_another_chain_is_refused_without_showing_its_address(node: Anvil) -> None:
+    with pytest.raises(ChainUnreachableError, match="serves chain") as refused:
+        connect(f"{node.url}/?key=token-of-mine", chain_id=1)
+    assert "token-of-mine" not in str(refused.value)
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[]", b'{"jsonrpc": "2.0", "id": 0, "result": "zz"}'])
+def test_what_answers_like_no_node_is_refused_with_a_sentence(answer: bytes) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *words: object) -> None:  # noqa: A002 - the parent's word
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(ChainUnreachableError, match="not a chain's node"):
+                connect(f"http://127.0.0.1:{server.server_port}", chain_id=31_337)
+        finally:
+            server.shutdown()
+            thread.join()

@@ -399,7 +399,7 @@ def test_an_epoch_without_a_root_cannot_be_audited(town: Town) -> None:
 
 def test_the_hub_announces_nonsense_and_nothing_is_settled(town: Town, tmp_path: Path) -> None:
     town.close_epoch([])
-    for answer in (b"[]", b"not json", json.dumps({"state": "closed", "manifest": "bafy"}).encode()):
+    for answer in (b"[]", b"not json", b"[" * 60_000, json.dumps({"state": "closed", "manifest": "bafy"}).encode()):
         town.bottle.spoil["/v1/epochs/1"] = answer
         with pytest.raises(UnfaithfulError, match=r"is not|announces no CID"):
             _runner(town, tmp_path).step()
