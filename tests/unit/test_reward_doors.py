@@ -132,7 +132,7 @@ def _every_command(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPar
 
 def test_every_command_has_help_with_an_example() -> None:
     commands = _every_command(build_parser())
-    assert len(commands) == 12
+    assert len(commands) == 14
     for command in commands:
         assert "Example: cairn-rewards" in " ".join(command.format_help().split())
 
