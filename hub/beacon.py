@@ -58,6 +58,10 @@ class ChainBeacons:
             block = answer.json()["result"]
             number, moment_s = int(block["number"], 16), int(block["timestamp"], 16)
             block_hash = bytes.fromhex(block["hash"].removeprefix("0x"))
+        except httpx.HTTPStatusError as error:  # its own sentence quotes the address, which may hold an access key
+            raise BeaconError(f"the chain gave no block: it answered {error.response.status_code}") from error
+        except httpx.InvalidURL as error:
+            raise BeaconError("the chain's address is not a URL: correct --chain-rpc") from error
         except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BeaconError(f"the chain gave no block: {type(error).__name__}: {error}"[:300]) from error
         if len(block_hash) != 32 or not 0 <= number < 1 << 53 or not 0 <= moment_s < 1 << 40:

@@ -1,7 +1,7 @@
 """`cairn-hub`: data on stdout, talk on stderr, meaning in the exit status.
 
 0: done, or well. 1: it could not be done; one sentence on stderr says what to do. 2: the command line is wrong.
-3: `replay` computed other bytes than were published; `check` and `status` found something wrong.
+3: `replay` computed other bytes than were published; `check` and `status` found something wrong. 130: Ctrl-C.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hub.app import Hub, database_url, policy_of, wall_clock
 from hub.broker.address import BrokerError
 from hub.domain.judging import JudgingError
 from hub.home import Genesis, HomeError, HubHome
-from hub.http.server import HttpError
+from hub.http.server import HttpError, url_of
 from hub.log.epochs import ArchiveError
 from hub.log.errors import LogError
 from hub.opening import open_archive, open_closer, open_log
@@ -37,6 +37,7 @@ from protocol.units import UnixMs
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_WRONG: Final = 3
+EXIT_INTERRUPTED: Final = 130
 _EXPECTED: Final = (
     ArchiveError,
     BrokerError,
@@ -85,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _EXPECTED as error:
         print(f"cairn-hub: {error}", file=sys.stderr)
         return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("cairn-hub: stopped half-way; nothing is lost, run it again", file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _init(_: argparse.Namespace, settings: HubSettings) -> int:
@@ -153,12 +157,12 @@ def _reindex(_: argparse.Namespace, settings: HubSettings) -> int:
 
 
 def _status(_: argparse.Namespace, settings: HubSettings) -> int:
-    url = f"http://{settings.http_host}:{settings.http_port}/v1/health"
+    url = f"{url_of(settings.http_host, settings.http_port)}/v1/health"
     try:
         answer = httpx.get(url, timeout=5)
         answer.raise_for_status()
         health = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         print(f"cairn-hub: no hub answers at {url} ({error}): start it with `cairn-hub serve`", file=sys.stderr)
         return EXIT_FAILED
     json.dump(health, sys.stdout, indent=2)
@@ -201,8 +205,11 @@ def _founded(settings: HubSettings) -> HubHome:
 
 def _write_whole(path: Path, content: str) -> None:
     arriving = path.with_name(path.name + ".part")
-    arriving.write_text(content)
-    arriving.replace(path)
+    try:
+        arriving.write_text(content)
+        arriving.replace(path)
+    except OSError as error:
+        raise HomeError(f"cannot write --ready-file {path}: {error.strerror}") from error
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -82,8 +82,11 @@ class HubHome:
 
     @property
     def is_founded(self) -> bool:
-        """Whether `found` was here before."""
-        return self._key_path.exists() and self._genesis_path.exists()
+        """Whether `found` was here before; raises `HomeError` where that cannot be seen."""
+        try:
+            return self._key_path.exists() and self._genesis_path.exists()
+        except PermissionError as error:
+            raise HomeError(f"{self.folder} is not yours to read: run as its owner, or use another --data") from error
 
     def signer(self) -> KeyPair:
         """Return the hub's key pair.
@@ -96,7 +99,9 @@ class HubHome:
             seed = bytes.fromhex(self._key_path.read_text().strip())
         except FileNotFoundError:
             raise HomeError(f"no hub in {self.folder}: run `cairn-hub init --data {self.folder}` first") from None
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise HomeError(f"cannot read {self._key_path} ({error.strerror}): run as its owner") from error
+        except ValueError as error:
             raise HomeError(f"{self._key_path} is not a key: restore it from your copy") from error
         if mode:
             raise HomeError(f"others may read {self._key_path}: run `chmod 600 {self._key_path}`")
@@ -115,7 +120,9 @@ class HubHome:
             genesis = Genesis(str(fields["network"]), UnixMs(int(fields["genesis_ms"])), int(fields["epoch_ms"]))
         except FileNotFoundError:
             raise HomeError(f"no hub in {self.folder}: run `cairn-hub init --data {self.folder}` first") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise HomeError(f"cannot read {self._genesis_path} ({error.strerror}): run as its owner") from error
+        except (ValueError, KeyError, TypeError) as error:
             raise HomeError(f"{self._genesis_path} is damaged: restore it from your copy") from error
         return genesis
 

@@ -91,9 +91,10 @@ def _broker(url: str) -> PreflightFinding:
 def _port(name: str, host: str, port: int) -> PreflightFinding:
     try:
         server = HttpServer(host, port)
-    except HttpError:
+    except HttpError as error:
+        why = getattr(error.__cause__, "strerror", None) or "refused"
         return PreflightFinding(
-            f"{name} port", is_well=False, says=f"{host}:{port} is taken: choose another --{name}-port"
+            f"{name} port", is_well=False, says=f"{host}:{port}: {why}; choose another --{name}-port"
         )
     server.stop()
     return PreflightFinding(f"{name} port", is_well=True, says=f"{host}:{port} is free")

@@ -43,7 +43,7 @@ def decode(raw: bytes) -> Value:
         MalformedError: not DAG-CBOR, not the canonical form, or bytes left over.
     """
     try:
-        value = _from_cbor(cbor2.loads(raw, semantic_decoders=_REFUSALS), 0)
+        value = _from_cbor(cbor2.loads(raw, semantic_decoders=REFUSED_TAGS), 0)
     except MalformedError:
         raise
     except (cbor2.CBORDecodeError, ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -57,7 +57,7 @@ def _refuse(*_: object) -> NoReturn:
     raise MalformedError("a CBOR tag other than a link")
 
 
-_REFUSALS: Final = dict.fromkeys(_FOREIGN_TAGS, _refuse)
+REFUSED_TAGS: Final = dict.fromkeys(_FOREIGN_TAGS, _refuse)
 
 
 def _to_cbor(value: object, depth: int) -> object:

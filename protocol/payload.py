@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, TypeVar
 import cbor2
 import msgspec
 
+from protocol.dagcbor import REFUSED_TAGS
 from protocol.errors import MalformedError
 from protocol.units import Ppm, Udeg, UnixMs
 
@@ -45,7 +46,8 @@ def decode_payload(raw: bytes, kind: type[T]) -> T:
         MalformedError: not CBOR, another kind, a field missing, out of range or too many, or not the one encoding.
     """
     try:
-        record = msgspec.convert(cbor2.loads(raw), kind)
+        # No payload has a tag; the library would act on some, and compile any pattern that a stranger sends (tag 35).
+        record = msgspec.convert(cbor2.loads(raw, semantic_decoders=REFUSED_TAGS), kind)
     except (
         cbor2.CBORDecodeError,
         msgspec.ValidationError,

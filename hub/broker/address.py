@@ -72,6 +72,14 @@ def _says_hello(connection: socket.socket) -> bool:
 
 
 def free_port(host: str) -> int:
-    """Return a port on which nothing listens at ``host`` at this moment."""
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
+    """Return a port on which nothing listens at ``host`` at this moment.
+
+    Raises:
+        BrokerError: ``host`` is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.create_server((host, 0), family=family) as server:
+            return int(server.getsockname()[1])
+    except OSError as error:
+        raise BrokerError(f"cannot listen on {host}: choose an address of this machine with --mqtt-host") from error

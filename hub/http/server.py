@@ -17,6 +17,12 @@ class HttpError(Exception):
     """The HTTP side cannot be opened."""
 
 
+def url_of(host: str, port: int) -> str:
+    """Return how this machine reaches what listens on ``host``, which may be all addresses."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # compared, not bound
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 class HttpServer:
     """Serves one application until `stop`."""
 
@@ -38,8 +44,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """The address of the first page."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104 # compared, not bound
-        return f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
     def start(self, app: FastAPI) -> None:
         """Serve ``app``; return once it answers.

@@ -8,6 +8,7 @@ from typing import Final
 
 from hub.domain.admission import Message
 
+_MOST_BYTES: Final = 64 << 20  # brokers other than the embedded one may deliver messages of any size
 CAPACITY: Final = 8_192  # above any broker's limit of unacknowledged messages, so confirmed deliveries always fit
 
 
@@ -27,15 +28,17 @@ class Inbox:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
+        self._bytes = 0
         self._waiting: deque[Delivery] = deque()
         self._changed = threading.Condition()
 
     def put(self, delivery: Delivery, *, wait_s: float) -> bool:
         """Append ``delivery``; return False if there was no room within ``wait_s``."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._waiting) < self._capacity, timeout=wait_s):
+            if not self._changed.wait_for(self._has_room, timeout=wait_s):
                 return False
             self._waiting.append(delivery)
+            self._bytes += len(delivery.message.block)
             self._changed.notify_all()
             return True
 
@@ -46,8 +49,12 @@ class Inbox:
                 return []
             self._changed.wait_for(lambda: len(self._waiting) >= most, timeout=linger_s)
             taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+            self._bytes -= sum(len(delivery.message.block) for delivery in taken)
             self._changed.notify_all()
             return taken
+
+    def _has_room(self) -> bool:
+        return len(self._waiting) < self._capacity and self._bytes < _MOST_BYTES
 
     def depth(self) -> int:
         """How many are waiting."""

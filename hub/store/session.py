@@ -21,6 +21,8 @@ from hub.store.tables import metadata
 
 _READING: Final = "cairn_reading"
 _LOCK_WAIT_S: Final = 30
+_CONNECT_WAIT_S: Final = 10
+_KINDS: Final = "use sqlite:///PATH or postgresql+pg8000://USER@HOST/NAME"
 
 
 class StoreError(Exception):
@@ -47,6 +49,8 @@ class Database:
                 config.set_main_option("script_location", "hub.store:migrations")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+        except (ImportError, ValueError) as error:  # a driver that is not here, or a port that is no number
+            raise StoreError(f"cannot use this --database ({error}): {_KINDS}") from error
         except (SQLAlchemyError, CommandError, OSError) as error:
             raise StoreError(f"cannot open the database: {_first_line(error)}") from error
         return cls(engine)
@@ -95,11 +99,12 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if kind == "postgresql":
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, connect_args={"timeout": _CONNECT_WAIT_S})
+        event.listen(engine, "connect", _let_statements_take_their_time)
         # pg8000 sends one round trip a row otherwise.
         engine.dialect.use_insertmanyvalues_wo_returning = True
         return engine
-    raise StoreError(f"no support for {kind} databases; use sqlite:///PATH or postgresql+pg8000://USER@HOST/NAME")
+    raise StoreError(f"no support for {kind} databases; {_KINDS}")
 
 
 def _prepare_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
@@ -109,6 +114,11 @@ def _prepare_sqlite(connection: object, _entry: ConnectionPoolEntry) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _let_statements_take_their_time(connection: object, _entry: ConnectionPoolEntry) -> None:
+    # pg8000 has one limit for connecting and for every answer after it; emptying an index may take longer.
+    connection._usock.settimeout(None)  # type: ignore[attr-defined] # noqa: SLF001 # no public way
 
 
 def _begin_sqlite(connection: Connection) -> None:

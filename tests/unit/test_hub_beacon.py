@@ -75,3 +75,13 @@ def test_self_made_beacons_change_with_time_and_only_with_time() -> None:
     moment_ms[0] = UnixMs(9_000)  # the clock was set back: no round comes twice
     assert source.latest() == second
     source.close()
+
+
+def test_no_error_tells_the_address_of_the_node_which_may_hold_a_key() -> None:
+    source = ChainBeacons(
+        "https://node.example/v3/SECRET", httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(401)))
+    )
+    with pytest.raises(BeaconError, match="401") as raised:
+        source.latest()
+    source.close()
+    assert "SECRET" not in str(raised.value)

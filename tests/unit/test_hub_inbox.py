@@ -65,3 +65,13 @@ def test_anything_else_says_how_it_must_look(url: str) -> None:
 
 def test_a_password_is_not_shown() -> None:
     assert "p@ss" not in repr(BrokerAddress.parse("mqtt://me:p%40ss@broker"))
+
+
+def test_a_few_huge_messages_fill_the_inbox_as_many_small_ones_do() -> None:
+    inbox = Inbox()
+    huge = Delivery(Message("t", bytes(32 << 20)), 0, 0, 1, time.monotonic())
+    assert inbox.put(huge, wait_s=0)
+    assert inbox.put(huge, wait_s=0)
+    assert not inbox.put(huge, wait_s=0)
+    inbox.take(1, wait_s=0, linger_s=0)
+    assert inbox.put(huge, wait_s=0)

@@ -1,5 +1,7 @@
 """Envelopes and the blocks around them: every byte counts, every limit holds."""
 
+import time
+
 import cbor2
 import msgspec
 import pytest
@@ -21,7 +23,7 @@ from protocol.envelope import (
 from protocol.errors import MalformedError, ProtocolError
 from protocol.identity import KeyPair
 from protocol.observation import Position, Quantity, Reading, Track
-from protocol.payload import encode_payload
+from protocol.payload import decode_payload, encode_payload
 from protocol.receipt import Receipt, ReceiptLine, open_receipt, seal_receipt
 from protocol.units import Ppm, Udeg, UnixMs
 from protocol.verdict import Verdict
@@ -161,3 +163,12 @@ def test_hostile_payloads_cost_little_and_are_malformed() -> None:
         for payload in (content, b"\x8c\x01\x01" + content, head + content):
             with pytest.raises(MalformedError):
                 open_envelope(sign1(payload, DEVICE))
+
+
+def test_no_pattern_of_a_stranger_is_compiled() -> None:
+    # Tag 35 is a regular expression: one envelope full of these would take half a minute to compile.
+    pattern = "(?i)" + "[\x01-\uffff]" * 4_000
+    started_s = time.monotonic()
+    with pytest.raises(MalformedError):
+        decode_payload(b"\x82\x01\xd8\x23" + cbor2.dumps(pattern), Envelope)
+    assert time.monotonic() - started_s < 5
