@@ -27,6 +27,7 @@ _RAW_TYPE: Final = "application/vnd.ipld.raw"
 _CAR_TYPE: Final = "application/vnd.ipld.car; version=1; order=dfs; dups=n"
 _PART_BYTES: Final = 1 << 18
 _MOST_DAG_BLOCKS: Final = 10_000
+_PROBLEMS: Final[dict[int | str, dict[str, object]]] = {status: {"model": Problem} for status in (400, 404, 413)}
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
 
 Format = Annotated[
@@ -38,7 +39,7 @@ IfNoneMatch = Annotated[str, Header()]
 
 def build_gateway(desk: Desk) -> APIRouter:
     """Return the two routes over ``desk``."""
-    routes = APIRouter(tags=["published bytes"], responses={400: {"model": Problem}, 404: {"model": Problem}})
+    routes = APIRouter(tags=["published bytes"], responses=_PROBLEMS)
 
     @routes.head("/ipfs/{cid}", include_in_schema=False)
     @routes.get("/ipfs/{cid}", response_class=Response)
@@ -110,10 +111,12 @@ def _car_of(desk: Desk, root: Cid, place: BlockPlace) -> bytes:
     parts = [car_header(root)]
     seen: set[Cid] = set()
     waiting = [(root, place)]
-    while waiting and len(seen) < _MOST_DAG_BLOCKS:
+    while waiting:
         cid, where = waiting.pop()
         if cid in seen:
             continue
+        if len(seen) == _MOST_DAG_BLOCKS:
+            raise HTTPException(413, f"{root} links more than {_MOST_DAG_BLOCKS} blocks: fetch its file from /piece")
         seen.add(cid)
         block = read_block(desk.car_folders, where)
         parts.append(car_section(cid, block))

@@ -10,6 +10,7 @@ import pytest
 
 from hub.broker.address import BrokerAddress
 from hub.domain.admission import Message
+from hub.http import published
 from hub.http.app import create_app
 from hub.http.desk import Desk, HubFacts, Pulse
 from hub.http.server import HttpServer
@@ -227,6 +228,16 @@ def test_a_range_behind_the_end_is_refused(served: Served) -> None:
     answer = served.http.get(f"/piece/{segment['piece']}", headers={"Range": "bytes=99999999-"})
     assert answer.status_code == 416
     assert answer.headers["content-range"] == f"bytes */{segment['size_bytes']}"
+
+
+def test_a_dag_too_large_for_one_answer_is_refused_and_never_cut(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = served.http.get("/v1/epochs/1").json()["manifest"]
+    monkeypatch.setattr(published, "_MOST_DAG_BLOCKS", 1)
+    answer = served.http.get(f"/ipfs/{manifest}?format=car")
+    assert answer.status_code == 413
+    assert "fetch its file from /piece" in answer.json()["detail"]
 
 
 def test_head_says_what_get_would(served: Served) -> None:
