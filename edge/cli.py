@@ -181,6 +181,9 @@ def _stop_on_signals() -> Iterator[threading.Event]:
 
 def doctor(options: Namespace) -> int:
     """Check everything; print one line a check."""
+    if not any((options.dir / name).exists() for name in (KEY_FILE, SEQUENCE_FILE, SETTINGS_FILE)):
+        print(f"PROBLEM device    there is no device in {options.dir}: make one with `cairn-edge init`, or name --dir")
+        return EXIT_PROBLEM
     checks = [check_key(options.dir / KEY_FILE), check_sequence(options.dir / SEQUENCE_FILE), check_disk(options.dir)]
     try:
         settings = load_settings(options.dir, os.environ)

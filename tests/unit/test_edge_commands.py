@@ -99,6 +99,15 @@ def test_without_a_device_the_sentence_names_init(
     assert "cairn-edge init" in said.out + said.err
 
 
+def test_doctor_says_one_thing_where_there_is_no_device_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["doctor", "--dir", str(tmp_path / "nowhere")]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "there is no device in" in line
+    assert "cairn-edge init" in line
+
+
 def test_a_typo_in_the_environment_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
