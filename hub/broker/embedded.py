@@ -154,12 +154,10 @@ class EmbeddedBroker:
         """End the broker of a hub that was killed; it would hold the store and the port."""
         try:
             pid = int((self._folder / "nats.pid").read_text())
-            shown = subprocess.run(
-                ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-            )
+            command = _command_line_of(pid)
         except (OSError, ValueError):
             return
-        if str(self._folder / "nats.conf") not in shown.stdout:
+        if str(self._folder / "nats.conf") not in command:
             return
         deadline_s = time.monotonic() + _STOP_WAIT_S
         try:
@@ -200,3 +198,15 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+
+
+def _command_line_of(pid: int) -> str:
+    """Return how a process was started: from /proc where there is one (a container may have no ``ps``), else by ``ps``.
+
+    Raises:
+        OSError: there is no such process, or no way to ask.
+    """
+    if Path("/proc/self/cmdline").exists():
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    asked = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout
