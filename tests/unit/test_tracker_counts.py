@@ -142,6 +142,18 @@ def test_who_stands_at_the_edge_has_not_left() -> None:
     assert len([*finished, *tracker.finish()]) == 1
 
 
+@pytest.mark.parametrize("lost_ms", [3_000, 8_000])
+def test_who_stands_at_the_edge_and_creeps_outwards_has_not_left(lost_ms: int) -> None:
+    """Its little speed would carry it out of the picture while the detector has lost it."""
+    tracker = Tracker()
+    finished: list[FinishedTrack] = []
+    for at_ms in range(0, 24_000, 100):
+        x = 605 + min(at_ms, 8_000) // 1_000
+        shown = [] if 8_000 <= at_ms < 8_000 + lost_ms else [person_at(x)]
+        finished += tracker.update(shown, UnixMs(at_ms), frame_px=(640, 360))
+    assert len([*finished, *tracker.finish()]) == 1
+
+
 def test_classes_are_never_mixed() -> None:
     tracks = follow(lambda _at_ms: [person_at(300), person_at(300, class_id=BICYCLE)], until_ms=3_000)
     assert sorted(track.class_id for track in tracks) == [PERSON, BICYCLE]
