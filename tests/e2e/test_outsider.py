@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,19 +128,15 @@ def test_a_devices_bytes_fetched_by_cid_verify_with_a_foreign_cose_library(runni
 
 
 def test_audit_and_replay_come_to_the_same_with_every_database_deleted(running: Running, tmp_path: Path) -> None:
-    """An empty folder, the chain and the hub's gateway are enough for the root; the segments are for the verdicts."""
-    shutil.rmtree(running.folder / "rewards")  # nothing but what can be computed again
+    """Reward reports, the hub's index and its broker are gone: the chain and the hub's files are enough."""
+    shutil.rmtree(running.folder / "rewards")
     last = len(running.report["epochs"])
-    audit = running.rewards("audit", str(last), "--hub", running.hub_url)
-    assert audit.returncode == 0, audit.stderr
-    told = json.loads(audit.stdout)
-    assert told["same"] is True
-    assert told["epochs"] == last
-    assert told["root"] == running.report["claim"]["root"]
-    assert "same root" in audit.stderr
-
     copy = tmp_path / "hub"
-    shutil.copytree(running.folder / "hub", copy, ignore=shutil.ignore_patterns("hub.sqlite*", "broker", "*.open"))
+    shutil.copytree(
+        running.folder / "hub",
+        copy,
+        ignore=shutil.ignore_patterns("hub.sqlite*", "broker", "*.open", "*.part", "*.tmp"),
+    )
     assert not list(copy.glob("*.sqlite*"))
     for epoch in range(1, last + 1):
         replay = _run("cairn-hub", "replay", str(epoch), "--data", str(copy))
@@ -147,6 +144,33 @@ def test_audit_and_replay_come_to_the_same_with_every_database_deleted(running: 
         told = json.loads(replay.stdout)
         assert told["same"] is True
         assert told["verdicts"] == running.report["epochs"][epoch - 1]["verdicts"]
+
+    with _serving(copy, tmp_path / "ready.json") as hub_url:
+        audit = running.rewards("audit", str(last), "--hub", hub_url)
+    assert audit.returncode == 0, audit.stderr
+    told = json.loads(audit.stdout)
+    assert told["same"] is True
+    assert told["epochs"] == last
+    assert told["root"] == running.report["claim"]["root"]
+    assert "same root" in audit.stderr
+
+
+@contextmanager
+def _serving(folder: Path, ready: Path) -> Iterator[str]:
+    """A hub on ``folder``, which has no database: it builds its index from the log as it starts."""
+    command = [str(Path(sys.executable).with_name("cairn-hub")), "serve", "--data", str(folder)]
+    command += ["--http-port", "0", "--mqtt-port", "0", "--ready-file", str(ready)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as hub:
+        try:
+            deadline_s = time.monotonic() + 60
+            while not ready.exists():
+                assert hub.poll() is None, hub.stderr.read() if hub.stderr else ""
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            yield str(json.loads(ready.read_text())["http"])
+        finally:
+            hub.terminate()
+            hub.communicate(timeout=30)
 
 
 def test_a_piece_fetched_from_the_hub_has_the_commitment_it_was_published_under(running: Running) -> None:
