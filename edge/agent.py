@@ -7,19 +7,18 @@ and readings into envelopes, signs them into the outbox and writes the status. O
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
+from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened, observation_of
 from edge.camera.frame import Camera
 from edge.detector.detection import Detector
 from edge.identity import load_key_file
+from edge.log import get_logger
 from edge.opening import class_ids_of, open_named_model, open_timed_camera
 from edge.outbox import Outbox, OutboxError, OutboxLimits
 from edge.pipeline import Pipeline
@@ -31,10 +30,10 @@ from edge.settings import EdgeSettings
 from edge.signer import EnvelopeSigner
 from edge.status import AgentStatus, Parts, StatusFile
 from edge.tracker import Tracker
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
+from edge.uplink import Route, Surroundings, UplinkLimits
+from edge.uplinks import Uplinks
 from edge.vision import Vision
-from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
-from protocol.envelope import block_digest
+from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.identity import KeyPair
 from protocol.observation import Position
 from protocol.payload import VERSION
@@ -50,7 +49,7 @@ _STATUS_EVERY_S: Final = 1.0
 _PROGRESS_EVERY_S: Final = 10.0
 _GOODBYE_S: Final = 3.0  # for threads that are asked to end
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 def clock_ms() -> UnixMs:
@@ -96,16 +95,14 @@ class Agent:
         """
         with ExitStack() as stack:
             parts, status_file = self._open(stack)
-            with _running(parts.uplink) as uplink_thread:
+            with parts.uplink.running():
                 if parts.vision is not None:
                     parts.vision.start()
-                failure = self._observe(parts, status_file, uplink_thread, stop)
+                failure = self._observe(parts, status_file, stop)
                 self._finish(parts, status_file, stop)
             return AgentReport(status_file.write(parts, is_running=False), failure)
 
-    def _observe(
-        self, parts: Parts, status_file: StatusFile, uplink_thread: threading.Thread, stop: threading.Event
-    ) -> str | None:
+    def _observe(self, parts: Parts, status_file: StatusFile, stop: threading.Event) -> str | None:
         """Work until the source ends or ``stop``; return why it ended, where it should not have."""
         status_due_s = 0.0
         progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
@@ -120,7 +117,7 @@ class Agent:
                     _log_progress(status)
             if parts.vision is not None and is_last:
                 return parts.vision.failure
-            if not uplink_thread.is_alive():
+            if not parts.uplink.is_alive:
                 return "the uplink ended unexpectedly: see the traceback above and report it"
             stop.wait(_TICK_S)
         return None
@@ -149,7 +146,7 @@ class Agent:
     def _write_down(self, parts: Parts, urgency: Urgency) -> None:
         tracks = parts.vision.take() if parts.vision is not None else ()
         readings = parts.sensors.read_due(now_ms=self._now_ms()) if urgency is Urgency.USUAL else ()
-        parts.scribe.note(tracks=tracks, readings=readings)
+        parts.scribe.note([*map(observation_of, tracks), *readings])
         notice = parts.uplink.state.beacon
         parts.scribe.write(beacon=notice.beacon if notice else None, urgency=urgency)
 
@@ -166,25 +163,22 @@ class Agent:
         # The ledger comes first: its lock keeps a second agent away from everything else.
         ledger = SequenceLedger.open(directory / SEQUENCE_FILE)
         stack.callback(_close, ledger)
-        limits = settings.outbox
-        outbox = Outbox.open(
-            directory / OUTBOX_FILE, limits=OutboxLimits(limits.max_envelopes, limits.max_bytes, limits.receipts_kept)
-        )
+        outbox = Outbox.open(directory / OUTBOX_FILE, limits=outbox_limits(settings))
         stack.callback(outbox.close)
         last = outbox.last()
         ledger.never_below(last.sequence if last else 0)
-        enroller = self._make_enroller(key, outbox)
+        uplinks = self._make_uplinks(key, outbox)
         signer = EnvelopeSigner(
             key,
             network=settings.network,
             ledger=ledger,
             outbox=outbox,
-            enrollment_digest=block_digest(enroller.block),
+            enrollment_digest=uplinks.enrollment_digest,
         )
         vision, model_digest = self._open_vision(stack)
         parts = Parts(
             outbox=outbox,
-            uplink=self._make_uplink(key, outbox, enroller),
+            uplink=uplinks,
             scribe=Scribe(self._make_builder(model_digest), signer, now_ms=self._now_ms, monotonic_s=time.monotonic),
             sensors=SensorSchedule(
                 [open_sensor(source) for source in settings.sensors.sources], period_ms=settings.sensors.period_ms
@@ -219,26 +213,16 @@ class Agent:
             limits=BatchLimits(batch.max_observations, batch.max_delay_ms, batch.beacon_patience_ms),
         )
 
-    def _make_enroller(self, key: KeyPair, outbox: Outbox) -> Enroller:
-        settings = self._settings
-        owner = settings.owner_address()
-
-        def fresh() -> bytes:
-            return seal_enrollment(Enrollment(VERSION, settings.network, owner, self._now_ms()), key)
-
-        receipted = outbox.enrolled()
-        if receipted is not None:
-            _, held = parse_enrollment(receipted)
-            if (held.owner, held.network) == (owner, settings.network):
-                return Enroller(outbox, block=receipted, renew=fresh)
-        return Enroller(outbox, block=fresh(), renew=fresh)
-
-    def _make_uplink(self, key: KeyPair, outbox: Outbox, enroller: Enroller) -> Uplink:
+    def _make_uplinks(self, key: KeyPair, outbox: Outbox) -> Uplinks:
         settings, times = self._settings, self._settings.uplink
-        return Uplink(
-            Route(settings.broker.host, settings.broker.port, settings.network, key.public_key, settings.hub_key()),
+        owner, network, me = settings.owner_address(), settings.network, key.public_key
+        return Uplinks(
+            [
+                Route(settings.broker.host, settings.broker.port, network, me, settings.hub_key()),
+                *(Route(each.host, each.port, network, me, each.public_key()) for each in settings.more_hubs),
+            ],
             outbox=outbox,
-            enroller=enroller,
+            enrollment=lambda: seal_enrollment(Enrollment(VERSION, network, owner, self._now_ms()), key),
             limits=UplinkLimits(
                 keepalive_s=settings.broker.keepalive_s,
                 window=times.window,
@@ -247,6 +231,17 @@ class Agent:
             ),
             surroundings=Surroundings(self._now_ms, time.monotonic, random.SystemRandom().random),
         )
+
+
+def outbox_limits(settings: EdgeSettings) -> OutboxLimits:
+    """Return the outbox's policy as the settings tell it."""
+    box = settings.outbox
+    return OutboxLimits(
+        block_bytes=box.max_bytes,
+        age_ms=box.max_age_h * 3_600_000,
+        receipts=box.receipts_kept,
+        receipts_required=settings.uplink.receipts_required,
+    )
 
 
 def _log_progress(status: AgentStatus) -> None:
@@ -260,18 +255,6 @@ def _log_progress(status: AgentStatus) -> None:
         is_connected=status.is_connected,
         peak_rss_kib=status.peak_rss_kib,
     )
-
-
-@contextmanager
-def _running(uplink: Uplink) -> Iterator[threading.Thread]:
-    stop = threading.Event()
-    thread = threading.Thread(target=uplink.run, args=(stop,), name="uplink", daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.set()
-        thread.join(_GOODBYE_S)
 
 
 def _close(ledger: SequenceLedger) -> None:

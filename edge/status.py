@@ -14,7 +14,7 @@ from edge.outbox import Outbox, OutboxDepth, OutboxError
 from edge.pipeline import PipelineStats
 from edge.scribe import Scribe
 from edge.sensors.schedule import SensorSchedule
-from edge.uplink import Uplink
+from edge.uplinks import Uplinks
 from edge.vision import Vision
 from protocol.units import UnixMs
 
@@ -59,7 +59,7 @@ class Parts:
     """What a running agent is made of."""
 
     outbox: Outbox
-    uplink: Uplink
+    uplink: Uplinks
     scribe: Scribe
     sensors: SensorSchedule
     vision: Vision | None  # None: sensors only
@@ -155,4 +155,4 @@ def _outbox_words(outbox: Outbox) -> tuple[OutboxDepth, dict[str, int], str | No
         receipts = {verdict.slug: count for verdict, count in sorted(outbox.tally().items())}
         return outbox.depth(), receipts, None
     except OutboxError as error:
-        return OutboxDepth(0, 0, 0, None), {}, str(error)
+        return OutboxDepth(0, 0, 0, None, {}), {}, str(error)

@@ -5,7 +5,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from edge.agent import KEY_FILE, OUTBOX_FILE, SEQUENCE_FILE, clock_ms
+from edge.agent import KEY_FILE, OUTBOX_FILE, SEQUENCE_FILE, clock_ms, outbox_limits
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.doctor import (
     Check,
@@ -20,7 +20,6 @@ from edge.doctor import (
     is_agent_running,
 )
 from edge.identity import KeyFileError, load_key_file
-from edge.outbox import OutboxLimits
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings
 from edge.status import read_status
 from edge.uplink import Route
@@ -48,13 +47,12 @@ def _checks_of(settings: EdgeSettings, directory: Path) -> list[Check]:
     now_ms = clock_ms()
     status = read_status(directory)
     running = status if is_agent_running(status, now_ms=now_ms) else None
-    box = settings.outbox
     checks = [
         check_camera(settings.camera.source, now_ms=clock_ms, folder_fps=settings.camera.folder_fps, running=running),
         check_sensors(settings.sensors.sources, now_ms=now_ms),
         check_outbox(
             directory / OUTBOX_FILE,
-            limits=OutboxLimits(box.max_envelopes, box.max_bytes, box.receipts_kept),
+            limits=outbox_limits(settings),
             now_ms=now_ms,
         ),
     ]

@@ -1,0 +1,109 @@
+"""What the outbox gives up when it must, and in what order. The words are in edge/outbox.py."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from edge.outbox_rows import Change, remove
+from edge.outbox_tables import KEYS_OF_SEQUENCE, SEQUENCE_MASK, key_of
+from edge.priority import Priority
+from protocol.envelope import MAX_ENVELOPE_BYTES
+from protocol.observation import Gap, GapReason
+from protocol.units import UnixMs
+
+_DAY_MS: Final = 86_400_000
+# In one go, so that envelopes which lie on one page leave together: a page is written once for several of them.
+_THINNED_AT_ONCE: Final = 64
+# Few: a clock that is wrong for a minute must not empty the outbox, and nothing is in a hurry to be forgotten.
+_AGED_AT_ONCE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """The policy.
+
+    Raises:
+        ValueError: a limit is not positive, or too small for one envelope.
+    """
+
+    block_bytes: int = 128 << 20  # that may wait, and what they cost beside
+    age_ms: int = 30 * _DAY_MS
+    receipts: int = 1_024  # the last receipts are kept as evidence against the hub
+    receipts_required: int = 1  # of different hubs, before an envelope is deleted
+
+    def __post_init__(self) -> None:
+        if min(self.age_ms, self.receipts, self.receipts_required) < 1 or self.block_bytes < MAX_ENVELOPE_BYTES:
+            raise ValueError(
+                f"an outbox holds at least one envelope of {MAX_ENVELOPE_BYTES} bytes for a while, and one receipt"
+            )
+
+
+def make_room(change: Change, limits: OutboxLimits, *, now_ms: UnixMs) -> None:
+    """Give up what is too old and what is too much. Takes a bounded time, however much waits."""
+    for priority in Priority:
+        if priority is not Priority.RECORD:
+            _give_up_old(change, priority, before_ms=now_ms - limits.age_ms)
+    while change.book.waiting_bytes > limits.block_bytes:
+        # A small outbox is thinned one by one, so that it does not lose half of it at once.
+        at_once = max(1, min(_THINNED_AT_ONCE, change.book.waiting // 64))
+        if not (_release_early(change, at_once) or _thin(change, at_once)):
+            return  # records alone are left: they stay
+
+
+def _give_up_old(change: Change, priority: Priority, *, before_ms: int) -> None:
+    """Give up the first envelopes of a class as long as they are older than that."""
+    rows = change.connection.execute(
+        "SELECT key, created_at_ms, observations FROM envelope WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+        (key_of(priority, 0), key_of(priority + 1, 0), _AGED_AT_ONCE),
+    ).fetchall()
+    lost: list[tuple[int, int, int]] = []
+    for row in rows:
+        if row[1] >= before_ms:
+            break
+        sequence = row[0] & SEQUENCE_MASK
+        if change.connection.execute("SELECT 1 FROM answer WHERE sequence = ?", (sequence,)).fetchone():
+            remove(change, row[0])
+            change.book = change.book.with_release(is_early=True)
+        else:
+            lost.append(row)
+    _give_up(change, GapReason.AGE, lost)
+
+
+def _release_early(change: Change, at_most: int) -> bool:
+    """Let go of the first envelopes that some hub has, though not enough hubs; False if there are none."""
+    keys = change.connection.execute(
+        "SELECT key FROM (SELECT DISTINCT sequence FROM answer ORDER BY sequence LIMIT ?) "
+        f"JOIN envelope ON key IN ({KEYS_OF_SEQUENCE})",
+        (at_most,),
+    ).fetchall()
+    for (key,) in keys:
+        remove(change, key)
+        change.book = change.book.with_release(is_early=True)
+    return bool(keys)
+
+
+def _thin(change: Change, at_most: int) -> bool:
+    """Give up envelopes of the lowest class there is, evenly over time; False if only records are left."""
+    lowest = max(priority for priority in Priority if change.book.classes[priority].waiting)
+    if lowest is Priority.RECORD:
+        return False
+    rows = change.connection.execute(
+        "SELECT key, created_at_ms, observations FROM envelope WHERE priority = ? ORDER BY rank, key LIMIT ?",
+        (int(lowest), at_most),
+    ).fetchall()
+    _give_up(change, GapReason.BYTES, rows)
+    return bool(rows)
+
+
+def _give_up(change: Change, reason: GapReason, rows: list[tuple[int, int, int]]) -> None:
+    """Take out what no hub has seen, rows of (key, created_at_ms, observations), and book it as a gap."""
+    if not rows:
+        return
+    for key, _, _ in rows:
+        remove(change, key)
+    sequences = [key & SEQUENCE_MASK for key, _, _ in rows]
+    times_ms = [created_at_ms for _, created_at_ms, _ in rows]
+    observations = sum(count for _, _, count in rows)
+    gap = Gap(
+        reason, len(rows), observations, min(sequences), max(sequences), UnixMs(min(times_ms)), UnixMs(max(times_ms))
+    )
+    change.book = change.book.with_gap(gap)
