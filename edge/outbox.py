@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,16 +25,15 @@ from edge.book import Book
 from edge.errors import EdgeError
 from edge.identity import sync_directory
 from edge.outbox_policy import OutboxLimits, make_room
-from edge.outbox_rows import COLUMNS, Change, Waiting, insert, read_book, remove, waiting_of, write_book
+from edge.outbox_rows import COLUMNS, Change, Waiting, insert, read_book, release, waiting_of, write_book
 from edge.outbox_tables import (
-    KEYS_OF_SEQUENCE,
     connect,
     connect_to_look,
     is_of_another_release,
-    key_of,
     make_tables,
     roll_back,
     sentence,
+    table_of,
     written_bytes,
 )
 from edge.priority import Priority
@@ -171,24 +171,29 @@ class Outbox:
         book = self._book
         if not book.gaps:
             return ()
-        unheard = "SELECT 1 FROM envelope WHERE key < ? AND key NOT IN (SELECT sequence FROM answer) LIMIT 1"
-        return () if self.rows(unheard, key_of(Priority.TRACK, 0)) else book.gaps
+        table = table_of(Priority.RECORD)
+        return (
+            ()
+            if self.rows(f"SELECT 1 FROM {table} WHERE sequence NOT IN (SELECT sequence FROM answer) LIMIT 1")
+            else book.gaps
+        )
 
     def waiting(self, *, at_most: int) -> tuple[Waiting, ...]:
         """Return the first envelopes in the order of sending, whatever hubs have said of them."""
-        rows = self.rows(f"SELECT {COLUMNS} FROM envelope ORDER BY key LIMIT ?", at_most)
-        return tuple(waiting_of(row) for row in rows)
+        return tuple(islice(self.every_one(), at_most))
 
-    def every_block(self) -> Iterator[Waiting]:
+    def every_one(self) -> Iterator[Waiting]:
         """Yield all envelopes, in the order of sending, a few at a time from the disk.
 
         Raises:
             OutboxError: the file cannot be read.
         """
-        after = -1
-        while rows := self.rows(f"SELECT {COLUMNS} FROM envelope WHERE key > ? ORDER BY key LIMIT 64", after):
-            yield from map(waiting_of, rows)
-            after = rows[-1][0]
+        for priority in Priority:
+            after = 0
+            few = f"SELECT {COLUMNS} FROM {table_of(priority)} WHERE sequence > ? ORDER BY sequence LIMIT 64"
+            while rows := self.rows(few, after):
+                yield from (waiting_of(row, priority) for row in rows)
+                after = rows[-1][0]
 
     def depth(self) -> OutboxDepth:
         """Return how much waits.
@@ -198,8 +203,7 @@ class Outbox:
         """
         # The first of each class, not the oldest of all: that would be a walk through the whole table.
         firsts = " UNION ALL ".join(
-            f"SELECT * FROM (SELECT created_at_ms FROM envelope WHERE key >= {key_of(priority, 0)} "
-            f"AND key < {key_of(priority + 1, 0)} ORDER BY key LIMIT 1)"
+            f"SELECT * FROM (SELECT created_at_ms FROM {table_of(priority)} ORDER BY sequence LIMIT 1)"
             for priority in Priority
         )
         ((refused, oldest),) = self.rows(
@@ -273,21 +277,15 @@ class Outbox:
 
     def _begin_anew(self) -> None:
         """The settings may ask for fewer receipts than at the last start. And what a hub refused is offered again."""
-        enough = [
-            key
-            for (key,) in self.rows(
-                "SELECT key FROM (SELECT sequence FROM answer GROUP BY sequence HAVING count(*) >= ?) "
-                f"JOIN envelope ON key IN ({KEYS_OF_SEQUENCE})",
-                self.limits.receipts_required,
-            )
-        ]
+        enough = self.rows(
+            "SELECT sequence FROM answer GROUP BY sequence HAVING count(*) >= ?", self.limits.receipts_required
+        )
         if not enough and not self.rows("SELECT 1 FROM refusal LIMIT 1"):
             return
         with self.change() as change:
             change.connection.execute("DELETE FROM refusal")  # the hub may have been mended
-            for key in enough:
-                remove(change, key)
-                change.book = change.book.with_release(is_early=False)
+            for (sequence,) in enough:
+                release(change, sequence, is_early=False)
 
 
 def look_into(path: Path, *, limits: OutboxLimits) -> Outbox:

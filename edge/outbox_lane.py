@@ -11,8 +11,8 @@ hub says DUPLICATE. That saves half of all waits for the disk.
 from collections.abc import Sequence
 
 from edge.outbox import Outbox
-from edge.outbox_rows import COLUMNS, Change, Waiting, find, remove, waiting_of
-from edge.outbox_tables import SEQUENCE_MASK, keep_receipt, key_of
+from edge.outbox_rows import COLUMNS, Change, Waiting, find, release, waiting_of
+from edge.outbox_tables import keep_receipt, table_of
 from edge.priority import Priority
 from protocol.identity import PublicKey
 from protocol.receipt import ReceiptLine
@@ -38,8 +38,8 @@ class Lane:
         self._number: int
         self._enrolled: bytes | None
         self._number, self._enrolled = rows[0]
-        # All envelopes of a class below this key have been answered or refused: no need to walk over them again.
-        self._from_key = {priority: key_of(priority, 0) for priority in Priority}
+        # All envelopes of a class before this number have been answered or refused: no need to walk over them again.
+        self._from = dict.fromkeys(Priority, 0)
 
     def waiting(self, *, at_most: int) -> tuple[Waiting, ...]:
         """Return the first envelopes that this hub has said nothing final about, in the order of sending.
@@ -50,18 +50,18 @@ class Lane:
         found: list[Waiting] = []
         book = self._outbox.book
         for priority in Priority:
-            end_key = key_of(priority, book.last_sequence + 1)
-            if book.classes[priority].waiting == 0 or self._from_key[priority] == end_key:
+            if book.classes[priority].waiting == 0 or self._from[priority] > book.last_sequence:
                 continue
+            table = table_of(priority)
             rows = self._outbox.rows(
-                f"SELECT {COLUMNS} FROM envelope WHERE key >= ? AND key < ? "
-                "AND NOT EXISTS (SELECT 1 FROM answer WHERE sequence = key & ? AND hub = ?) "
-                "AND NOT EXISTS (SELECT 1 FROM refusal WHERE sequence = key & ? AND hub = ?) ORDER BY key LIMIT ?",
-                *(self._from_key[priority], end_key, SEQUENCE_MASK, self._number, SEQUENCE_MASK, self._number),
-                at_most - len(found),
+                f"SELECT {COLUMNS} FROM {table} WHERE sequence BETWEEN ? AND ? "
+                f"AND NOT EXISTS (SELECT 1 FROM answer WHERE sequence = {table}.sequence AND hub = ?) "
+                f"AND NOT EXISTS (SELECT 1 FROM refusal WHERE sequence = {table}.sequence AND hub = ?) "
+                "ORDER BY sequence LIMIT ?",
+                *(self._from[priority], book.last_sequence, self._number, self._number, at_most - len(found)),
             )
-            self._from_key[priority] = rows[0][0] if rows else end_key
-            found += map(waiting_of, rows)
+            self._from[priority] = rows[0][0] if rows else book.last_sequence + 1
+            found += [waiting_of(row, priority) for row in rows]
             if len(found) == at_most:
                 break
         return tuple(found)
@@ -83,12 +83,12 @@ class Lane:
         settled: list[int] = []
         with self._outbox.change(is_flushed=False) as change:
             for line in lines:
-                key = find(change, line.sequence, line.digest)
-                if key is None or self._has_answered(change, line.sequence):
+                found = find(change, line.sequence)
+                if found is None or found[1] != line.digest or self._has_answered(change, line.sequence):
                     continue
                 change.book = change.book.with_verdict(self._number, line.verdict)
                 if line.verdict.is_final:
-                    self._answer(change, key, line.sequence)
+                    self._answer(change, line.sequence)
                     settled.append(line.sequence)
                 elif line.verdict is not Verdict.UNKNOWN_DEVICE:
                     change.connection.execute(
@@ -121,12 +121,11 @@ class Lane:
         said = "SELECT 1 FROM answer WHERE sequence = ? AND hub = ?"
         return change.connection.execute(said, (sequence, self._number)).fetchone() is not None
 
-    def _answer(self, change: Change, key: int, sequence: int) -> None:
+    def _answer(self, change: Change, sequence: int) -> None:
         connection = change.connection
         (others,) = connection.execute("SELECT count(*) FROM answer WHERE sequence = ?", (sequence,)).fetchone()
         if others + 1 >= self._outbox.limits.receipts_required:
-            remove(change, key)
-            change.book = change.book.with_release(is_early=False)
+            release(change, sequence, is_early=False)
         else:
             connection.execute("INSERT INTO answer (sequence, hub) VALUES (?, ?)", (sequence, self._number))
             connection.execute("DELETE FROM refusal WHERE sequence = ? AND hub = ?", (sequence, self._number))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from edge.outbox_rows import Change, remove
-from edge.outbox_tables import KEYS_OF_SEQUENCE, SEQUENCE_MASK, key_of
+from edge.outbox_rows import Change, release, remove
+from edge.outbox_tables import table_of
 from edge.priority import Priority
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.observation import Gap, GapReason
@@ -51,34 +51,27 @@ def make_room(change: Change, limits: OutboxLimits, *, now_ms: UnixMs) -> None:
 
 def _give_up_old(change: Change, priority: Priority, *, before_ms: int) -> None:
     """Give up the first envelopes of a class as long as they are older than that."""
-    rows = change.connection.execute(
-        "SELECT key, created_at_ms, observations FROM envelope WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-        (key_of(priority, 0), key_of(priority + 1, 0), _AGED_AT_ONCE),
-    ).fetchall()
+    if change.book.classes[priority].waiting == 0:
+        return
+    first = f"SELECT sequence, created_at_ms, observations FROM {table_of(priority)} ORDER BY sequence LIMIT ?"
     lost: list[tuple[int, int, int]] = []
-    for row in rows:
+    for row in change.connection.execute(first, (_AGED_AT_ONCE,)).fetchall():
         if row[1] >= before_ms:
             break
-        sequence = row[0] & SEQUENCE_MASK
-        if change.connection.execute("SELECT 1 FROM answer WHERE sequence = ?", (sequence,)).fetchone():
-            remove(change, row[0])
-            change.book = change.book.with_release(is_early=True)
+        if change.connection.execute("SELECT 1 FROM answer WHERE sequence = ?", (row[0],)).fetchone():
+            release(change, row[0], is_early=True)
         else:
             lost.append(row)
-    _give_up(change, GapReason.AGE, lost)
+    _give_up(change, GapReason.AGE, priority, lost)
 
 
 def _release_early(change: Change, at_most: int) -> bool:
     """Let go of the first envelopes that some hub has, though not enough hubs; False if there are none."""
-    keys = change.connection.execute(
-        "SELECT key FROM (SELECT DISTINCT sequence FROM answer ORDER BY sequence LIMIT ?) "
-        f"JOIN envelope ON key IN ({KEYS_OF_SEQUENCE})",
-        (at_most,),
-    ).fetchall()
-    for (key,) in keys:
-        remove(change, key)
-        change.book = change.book.with_release(is_early=True)
-    return bool(keys)
+    answered = "SELECT DISTINCT sequence FROM answer ORDER BY sequence LIMIT ?"
+    sequences = change.connection.execute(answered, (at_most,)).fetchall()
+    for (sequence,) in sequences:
+        release(change, sequence, is_early=True)
+    return bool(sequences)
 
 
 def _thin(change: Change, at_most: int) -> bool:
@@ -86,24 +79,26 @@ def _thin(change: Change, at_most: int) -> bool:
     lowest = max(priority for priority in Priority if change.book.classes[priority].waiting)
     if lowest is Priority.RECORD:
         return False
-    rows = change.connection.execute(
-        "SELECT key, created_at_ms, observations FROM envelope WHERE priority = ? ORDER BY rank, key LIMIT ?",
-        (int(lowest), at_most),
-    ).fetchall()
-    _give_up(change, GapReason.BYTES, rows)
-    return bool(rows)
+    thinnest = f"SELECT sequence, created_at_ms, observations FROM {table_of(lowest)} ORDER BY rank, sequence LIMIT ?"
+    _give_up(change, GapReason.BYTES, lowest, change.connection.execute(thinnest, (at_most,)).fetchall())
+    return True
 
 
-def _give_up(change: Change, reason: GapReason, rows: list[tuple[int, int, int]]) -> None:
-    """Take out what no hub has seen, rows of (key, created_at_ms, observations), and book it as a gap."""
+def _give_up(change: Change, reason: GapReason, priority: Priority, rows: list[tuple[int, int, int]]) -> None:
+    """Take out what no hub has seen, rows of (sequence, created_at_ms, observations), and book it as a gap."""
     if not rows:
         return
-    for key, _, _ in rows:
-        remove(change, key)
-    sequences = [key & SEQUENCE_MASK for key, _, _ in rows]
-    times_ms = [created_at_ms for _, created_at_ms, _ in rows]
-    observations = sum(count for _, _, count in rows)
-    gap = Gap(
-        reason, len(rows), observations, min(sequences), max(sequences), UnixMs(min(times_ms)), UnixMs(max(times_ms))
+    for sequence, _, _ in rows:
+        remove(change, priority, sequence)
+    sequences, times_ms, observations = zip(*rows, strict=True)
+    change.book = change.book.with_gap(
+        Gap(
+            reason,
+            len(rows),
+            sum(observations),
+            min(sequences),
+            max(sequences),
+            UnixMs(min(times_ms)),
+            UnixMs(max(times_ms)),
+        )
     )
-    change.book = change.book.with_gap(gap)

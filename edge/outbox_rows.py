@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from edge.book import Book
-from edge.outbox_tables import SEQUENCE_MASK, key_of, rank_of
+from edge.outbox_tables import rank_of, table_of
 from edge.priority import Priority
 from protocol.units import UnixMs
 
-COLUMNS: Final = "key, digest, block, created_at_ms, priority, observations"
+COLUMNS: Final = "sequence, digest, block, created_at_ms, observations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Change:
     book: Book
 
 
-def waiting_of(row: tuple[int, bytes, bytes, int, int, int]) -> Waiting:
-    """Return the envelope in a row of `COLUMNS`."""
-    key, digest, block, created_at_ms, priority, observations = row
-    return Waiting(key & SEQUENCE_MASK, digest, block, UnixMs(created_at_ms), Priority(priority), observations)
+def waiting_of(row: tuple[int, bytes, bytes, int, int], priority: Priority) -> Waiting:
+    """Return the envelope in a row of `COLUMNS` of the table of that class."""
+    sequence, digest, block, created_at_ms, observations = row
+    return Waiting(sequence, digest, block, UnixMs(created_at_ms), priority, observations)
 
 
 def insert(change: Change, envelope: Waiting) -> None:
@@ -49,36 +49,46 @@ def insert(change: Change, envelope: Waiting) -> None:
         block_bytes=len(envelope.block),
     )
     change.connection.execute(
-        f"INSERT INTO envelope ({COLUMNS}, rank) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT INTO {table_of(envelope.priority)} ({COLUMNS}, rank) VALUES (?, ?, ?, ?, ?, ?)",
         (
-            key_of(envelope.priority, envelope.sequence),
+            envelope.sequence,
             envelope.digest,
             envelope.block,
             envelope.created_at_ms,
-            int(envelope.priority),
             envelope.observations,
             rank_of(change.book.classes[envelope.priority].signed),
         ),
     )
 
 
-def find(change: Change, sequence: int, digest: bytes) -> int | None:
-    """Return the key of the envelope of that number and these very bytes."""
-    keys = ", ".join(str(key_of(priority, sequence)) for priority in Priority)
-    row = change.connection.execute(
-        f"SELECT key FROM envelope WHERE key IN ({keys}) AND digest = ?", (digest,)
-    ).fetchone()
-    return None if row is None else row[0]
+def find(change: Change, sequence: int) -> tuple[Priority, bytes] | None:
+    """Return class and digest of the envelope of that number; None if it is not there any more."""
+    for priority in Priority:
+        if change.book.classes[priority].waiting == 0:
+            continue
+        found = f"SELECT digest FROM {table_of(priority)} WHERE sequence = ?"
+        row = change.connection.execute(found, (sequence,)).fetchone()
+        if row is not None:
+            return priority, row[0]
+    return None
 
 
-def remove(change: Change, key: int) -> None:
-    """Take out the envelope with that key, and what hubs have said of it; the caller books why."""
-    connection, sequence = change.connection, key & SEQUENCE_MASK
-    row = connection.execute("SELECT priority, length(block) FROM envelope WHERE key = ?", (key,)).fetchone()
-    connection.execute("DELETE FROM envelope WHERE key = ?", (key,))
+def remove(change: Change, priority: Priority, sequence: int) -> None:
+    """Take out an envelope, and what hubs have said of it; the caller books why."""
+    connection, table = change.connection, table_of(priority)
+    (block_bytes,) = connection.execute(f"SELECT length(block) FROM {table} WHERE sequence = ?", (sequence,)).fetchone()
+    connection.execute(f"DELETE FROM {table} WHERE sequence = ?", (sequence,))
     connection.execute("DELETE FROM answer WHERE sequence = ?", (sequence,))
     connection.execute("DELETE FROM refusal WHERE sequence = ?", (sequence,))
-    change.book = change.book.without_envelope(Priority(row[0]), block_bytes=row[1])
+    change.book = change.book.without_envelope(priority, block_bytes=block_bytes)
+
+
+def release(change: Change, sequence: int, *, is_early: bool) -> None:
+    """Let go of an envelope that hubs have."""
+    found = find(change, sequence)
+    if found is not None:
+        remove(change, found[0], sequence)
+        change.book = change.book.with_release(is_early=is_early)
 
 
 def read_book(connection: sqlite3.Connection) -> Book:

@@ -18,22 +18,19 @@ PAGE_BYTES: Final = 2_048
 WAL_PAGES: Final = 1_024  # frames after which SQLite writes the log back into the file
 _WAL_KEPT_BYTES: Final = 2 * WAL_PAGES * PAGE_BYTES  # a log that grew beyond this (a long reader) is cut again
 _CACHE_KIB: Final = 256
-_SEQUENCE_BITS: Final = 54  # a sequence has 53
-SEQUENCE_MASK: Final = (1 << _SEQUENCE_BITS) - 1
 _THREAD_IO: Final = Path("/proc/thread-self/io")
 FORM: Final = 2  # PRAGMA user_version of a file of this form
 
-# Which of its classes a sequence is in is not known beforehand.
-KEYS_OF_SEQUENCE: Final = ", ".join(f"sequence + {priority << _SEQUENCE_BITS}" for priority in Priority)
-
-# STRICT: a column holds what it says. The key of an envelope is its class above its sequence, so that the table lies
-# in the order of sending. Rank: how often the envelope's number within its class can be halved; thinning takes the
-# lowest rank first, which is every second envelope, then every fourth, and so on.
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS envelope (
-  key INTEGER PRIMARY KEY, digest BLOB NOT NULL, block BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
-  observations INTEGER NOT NULL, priority INTEGER NOT NULL, rank INTEGER NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS thin ON envelope (priority, rank);
+# One table a class: rows are added at the end alone, which changes the fewest pages. STRICT: a column holds what it
+# says. Rank: how often the envelope's number within its class can be halved; thinning takes the lowest rank first,
+# which is every second envelope, then every fourth, and so on.
+_ENVELOPES: Final = """
+CREATE TABLE IF NOT EXISTS {table} (
+  sequence INTEGER PRIMARY KEY, digest BLOB NOT NULL, block BLOB NOT NULL, created_at_ms INTEGER NOT NULL,
+  observations INTEGER NOT NULL, rank INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS {table}_rank ON {table} (rank);
+"""
+_REST: Final = """
 CREATE TABLE IF NOT EXISTS hub (number INTEGER PRIMARY KEY, key_id BLOB NOT NULL UNIQUE, enrolled BLOB) STRICT;
 CREATE TABLE IF NOT EXISTS answer (
   sequence INTEGER NOT NULL, hub INTEGER NOT NULL, PRIMARY KEY (sequence, hub)) STRICT, WITHOUT ROWID;
@@ -44,6 +41,10 @@ CREATE TABLE IF NOT EXISTS receipt (
   number INTEGER PRIMARY KEY, heard_at_ms INTEGER NOT NULL, block BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS book (number INTEGER PRIMARY KEY CHECK (number = 1), content TEXT NOT NULL) STRICT;
 """
+
+
+def _schema() -> str:
+    return "".join(_ENVELOPES.format(table=table_of(priority)) for priority in Priority) + _REST
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -85,7 +86,7 @@ def make_tables(connection: sqlite3.Connection) -> None:
         sqlite3.Error: they cannot be written.
     """
     if connection.execute("PRAGMA user_version").fetchone()[0] != FORM:
-        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={FORM}; COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_schema()} PRAGMA user_version={FORM}; COMMIT;")
 
 
 def is_of_another_release(connection: sqlite3.Connection) -> bool:
@@ -95,9 +96,9 @@ def is_of_another_release(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'fact'").fetchone() is not None
 
 
-def key_of(priority: int, sequence: int) -> int:
-    """Return the key of an envelope."""
-    return priority << _SEQUENCE_BITS | sequence
+def table_of(priority: Priority) -> str:
+    """Return the name of the table with the envelopes of a class."""
+    return f"envelope_{priority.name.lower()}"
 
 
 def rank_of(number: int) -> int:
