@@ -237,8 +237,8 @@ def outbox_limits(settings: EdgeSettings) -> OutboxLimits:
     """Return the outbox's policy as the settings tell it."""
     box = settings.outbox
     return OutboxLimits(
-        block_bytes=box.max_bytes,
-        age_ms=box.max_age_h * 3_600_000,
+        max_bytes=box.max_bytes,
+        max_age_ms=box.max_age_h * 3_600_000,
         receipts=box.receipts_kept,
         receipts_required=settings.uplink.receipts_required,
     )

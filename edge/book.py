@@ -7,6 +7,7 @@ Invariant: signed = released + waiting + given up, in envelopes (tests/property/
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -15,7 +16,8 @@ from protocol.observation import Gap, GapReason
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
-ROW_BYTES = 64  # what an envelope costs on the disk beside its block, about
+_ROW_BYTES: Final = 64  # what an envelope costs on the disk beside its block, about
+_STEP_BYTES: Final = 512  # half a page: about how exactly rows fill pages
 
 
 class ClassBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,7 +25,7 @@ class ClassBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     signed: int = 0  # ever; also numbers them, for thinning
     waiting: int = 0
-    waiting_bytes: int = 0  # blocks and what they cost beside
+    waiting_bytes: int = 0  # on the disk, see `cost_bytes`
 
 
 class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,20 +53,20 @@ class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def waiting_bytes(self) -> int:
-        """What these take."""
+        """What these take on the disk, about."""
         return sum(each.waiting_bytes for each in self.classes)
 
     def with_envelope(self, priority: Priority, *, sequence: int, digest: bytes, block_bytes: int) -> "Book":
         """One more was signed; it is the end of the chain."""
         before = self.classes[priority]
-        after = ClassBook(before.signed + 1, before.waiting + 1, before.waiting_bytes + block_bytes + ROW_BYTES)
+        after = ClassBook(before.signed + 1, before.waiting + 1, before.waiting_bytes + cost_bytes(block_bytes))
         classes = _replaced(self.classes, priority, after)
         return msgspec.structs.replace(self, last_sequence=sequence, last_digest=digest, classes=classes)
 
     def without_envelope(self, priority: Priority, *, block_bytes: int) -> "Book":
         """One is not there any more; `with_release` or `with_gap` says why."""
         before = self.classes[priority]
-        after = ClassBook(before.signed, before.waiting - 1, before.waiting_bytes - block_bytes - ROW_BYTES)
+        after = ClassBook(before.signed, before.waiting - 1, before.waiting_bytes - cost_bytes(block_bytes))
         return msgspec.structs.replace(self, classes=_replaced(self.classes, priority, after))
 
     def with_release(self, *, is_early: bool) -> "Book":
@@ -94,6 +96,11 @@ class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """These gaps stand in an envelope now."""
         told = set(gaps)
         return msgspec.structs.replace(self, gaps=tuple(each for each in self.gaps if each not in told))
+
+
+def cost_bytes(block_bytes: int) -> int:
+    """Return what an envelope takes on the disk, about."""
+    return -(-(block_bytes + _ROW_BYTES) // _STEP_BYTES) * _STEP_BYTES
 
 
 def merged(gaps: Iterable[Gap]) -> Gap:

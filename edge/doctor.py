@@ -129,7 +129,7 @@ def check_outbox(path: Path, *, limits: OutboxLimits, now_ms: UnixMs) -> Check:
     except OutboxError as error:
         return _ill("outbox", str(error))
     oldest_s = 0 if depth.oldest_created_at_ms is None else (now_ms - depth.oldest_created_at_ms) // 1000
-    full_percent = 100 * depth.block_bytes // limits.block_bytes
+    full_percent = 100 * depth.block_bytes // limits.max_bytes
     says = f"{depth.envelopes} envelopes wait ({full_percent} % of the room), the oldest for {oldest_s} s"
     if depth.refused:
         return _ill("outbox", f"{says}; the hub refuses {depth.refused}: check that agent and hub are up to date")

@@ -71,7 +71,7 @@ class OutboxDepth:
     """What waits for receipts."""
 
     envelopes: int
-    block_bytes: int  # what they cost beside included
+    block_bytes: int  # on the disk, about
     refused: int  # of these, set aside because a hub refused them without keeping them
     oldest_created_at_ms: UnixMs | None
     by_class: dict[Priority, int]

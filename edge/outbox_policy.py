@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from edge.book import cost_bytes
 from edge.outbox_rows import Change, release, remove
 from edge.outbox_tables import table_of
 from edge.priority import Priority
@@ -25,15 +26,17 @@ class OutboxLimits:
         ValueError: a limit is not positive, or too small for one envelope.
     """
 
-    block_bytes: int = 128 << 20  # that may wait, and what they cost beside
-    age_ms: int = 30 * _DAY_MS
+    max_bytes: int = 128 << 20  # on the disk, about
+    max_age_ms: int = 30 * _DAY_MS
     receipts: int = 1_024  # the last receipts are kept as evidence against the hub
     receipts_required: int = 1  # of different hubs, before an envelope is deleted
 
     def __post_init__(self) -> None:
-        if min(self.age_ms, self.receipts, self.receipts_required) < 1 or self.block_bytes < MAX_ENVELOPE_BYTES:
+        if min(self.max_age_ms, self.receipts, self.receipts_required) < 1 or self.max_bytes < cost_bytes(
+            MAX_ENVELOPE_BYTES
+        ):
             raise ValueError(
-                f"an outbox holds at least one envelope of {MAX_ENVELOPE_BYTES} bytes for a while, and one receipt"
+                f"an outbox holds at least one envelope ({cost_bytes(MAX_ENVELOPE_BYTES)} bytes on the disk) and a receipt"
             )
 
 
@@ -41,8 +44,8 @@ def make_room(change: Change, limits: OutboxLimits, *, now_ms: UnixMs) -> None:
     """Give up what is too old and what is too much. Takes a bounded time, however much waits."""
     for priority in Priority:
         if priority is not Priority.RECORD:
-            _give_up_old(change, priority, before_ms=now_ms - limits.age_ms)
-    while change.book.waiting_bytes > limits.block_bytes:
+            _give_up_old(change, priority, before_ms=now_ms - limits.max_age_ms)
+    while change.book.waiting_bytes > limits.max_bytes:
         # A small outbox is thinned one by one, so that it does not lose half of it at once.
         at_once = max(1, min(_THINNED_AT_ONCE, change.book.waiting // 64))
         if not (_release_early(change, at_once) or _thin(change, at_once)):

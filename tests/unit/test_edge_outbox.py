@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.book import ROW_BYTES
+from edge.book import cost_bytes
 from edge.outbox import Link, Outbox, OutboxError, OutboxLimits, Waiting, peek_depth
 from edge.outbox_lane import Lane
 from edge.priority import Priority
@@ -59,7 +59,7 @@ def test_what_was_appended_waits_in_order_and_survives_reopening(outbox: Outbox,
     assert again.waiting(at_most=9) == (waiting(1), waiting(2), waiting(18))
     assert again.last() == Link(18, (18).to_bytes(32))
     depth = again.depth()
-    assert (depth.envelopes, depth.block_bytes, depth.oldest_created_at_ms) == (3, 300 + 3 * ROW_BYTES, 1_001)
+    assert (depth.envelopes, depth.block_bytes, depth.oldest_created_at_ms) == (3, 3 * cost_bytes(100), 1_001)
     again.close()
 
 
@@ -196,7 +196,7 @@ def test_the_enrollment_is_remembered_and_forgotten(outbox: Outbox, lane: Lane, 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"age_ms": 0}, {"receipts": 0}, {"receipts_required": 0}, {"block_bytes": MAX_ENVELOPE_BYTES - 1}]
+    "wrong", [{"max_age_ms": 0}, {"receipts": 0}, {"receipts_required": 0}, {"max_bytes": MAX_ENVELOPE_BYTES - 1}]
 )
 def test_limits_that_hold_nothing_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least one"):
