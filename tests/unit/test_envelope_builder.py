@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened, observation_of
+from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
+from edge.seeing import observation_of
 from edge.outbox import Outbox, OutboxLimits
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
