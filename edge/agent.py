@@ -99,6 +99,8 @@ class Agent:
             self._write_down(parts, Urgency.USUAL)
             if now_s >= status_due_s:
                 status_due_s = now_s + _STATUS_EVERY_S
+                if parts.eyes is not None:
+                    parts.eyes.draw_if_wanted()
                 status = status_file.write(parts, is_running=True)
                 self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
                 if now_s >= progress_due_s:

@@ -18,7 +18,7 @@ from edge.confine import Confinement, confined_command
 from edge.log import get_logger
 from edge.memory import rss_kib
 from edge.picture_ring import RingHolder
-from edge.place import MODELS_FOLDER, PICTURES_FOLDER, TRACKS_FILE
+from edge.place import MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
 from edge.settings import EdgeSettings
 from edge.supervisor import Child, Recipe
 from edge.wire import (
@@ -41,7 +41,6 @@ from protocol.observation import Crossing, Stay, Track
 _SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
 _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
 _WORKING_MAX_MS: Final = 20_000  # for one frame
-_NO_PICTURE_MAX_S: Final = 25.0  # a capture process gives up by itself before that; later it hangs
 _CAPTURE_START_S: Final = 30.0
 
 log = get_logger()
@@ -77,6 +76,7 @@ class Eyes:
         self._directory = directory
         self._program = program
         self._state = _taken_state(directory / TRACKS_FILE)
+        self._silence_max_s = settings.camera.silence_max_ms / 1000
         self._max_fps: float | None = None
         self._figures = VisionFigures()
         self._before = VisionFigures()  # of the vision processes that are gone
@@ -141,13 +141,13 @@ class Eyes:
             self._max_fps = max_fps
             self._vision.send(line_of(Pace(max_fps)))
 
-    def draw(self) -> Path:
-        """Ask for a blurred picture; return where it will be."""
-        folder = self._directory / PICTURES_FOLDER
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / "latest.png"
-        self._vision.send(line_of(Picture(str(path))))
-        return path
+    def draw_if_wanted(self) -> None:
+        """Have vision write a blurred picture if the owner has asked for one (`cairn-edge snapshot`)."""
+        wanted = self._directory / PICTURES_FOLDER / PICTURE_WANTED_FILE
+        if wanted.exists():
+            with suppress(OSError):
+                wanted.unlink()
+                self._vision.send(line_of(Picture(str(wanted.absolute().with_name(PICTURE_FILE)))))
 
     def begin_anew(self) -> None:
         """Start vision again: another model is in place. The tracks go on."""
@@ -210,7 +210,7 @@ class Eyes:
 
     def _watch_vision(self, now_s: float) -> None:
         vision = self._vision
-        if vision.pid is None or self.is_over:
+        if not vision.is_running or self.is_over:
             return
         patience_s = _SILENCE_MAX_S if self._heard_at_s > vision.started_at_s else _WARM_UP_MAX_S
         if now_s - max(self._heard_at_s, vision.started_at_s) > patience_s:
@@ -218,13 +218,16 @@ class Eyes:
             vision.restart()
 
     def _watch_capture(self, now_s: float) -> None:
-        if self._capture is None or self._ring is None or self._capture.pid is None:
+        if self._capture is None or self._ring is None or not self._capture.is_running:
             return
         if (pictures := self._ring.pictures) != self._pictures_seen:
             self._pictures_seen = pictures
             self._picture_at_s = now_s
             self.trouble = None
-        elif now_s - max(self._picture_at_s, self._capture.started_at_s + _CAPTURE_START_S) > _NO_PICTURE_MAX_S:
+            return
+        started_at_s = self._capture.started_at_s
+        since_s = self._picture_at_s if self._picture_at_s > started_at_s else started_at_s + _CAPTURE_START_S
+        if now_s - since_s > self._silence_max_s:
             self.trouble = "the camera gives no pictures: check its power, its cable and its address"
             log.warning("capture_hangs")
             self._capture.restart()

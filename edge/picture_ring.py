@@ -136,11 +136,15 @@ class RingHolder:
         os.ftruncate(self.memory_fd, _PAGE)
         self.bell_fd, self.ringing_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._ring = PictureRing(self.memory_fd)
+        self._pictures = 0
+        self._is_closed = False
 
     @property
     def pictures(self) -> int:
         """How many pictures have been written."""
-        return self._ring.pictures
+        if not self._is_closed:
+            self._pictures = self._ring.pictures
+        return self._pictures
 
     @property
     def address(self) -> RingAddress:
@@ -158,10 +162,12 @@ class RingHolder:
         return self.memory_fd, self.ringing_fd
 
     def close(self) -> None:
-        """Let it go; the processes that inherited it keep theirs."""
-        self._ring.close()
-        for descriptor in (self.memory_fd, self.bell_fd, self.ringing_fd):
-            os.close(descriptor)
+        """Let it go; the processes that inherited it keep theirs. May be called twice."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._ring.close()
+            for descriptor in (self.memory_fd, self.bell_fd, self.ringing_fd):
+                os.close(descriptor)
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from edge.wire import VisionFigures
 from protocol.units import UnixMs
 
 STATUS_FILE: Final = "status.json"
+_NEWS_MAX_AGE_MS: Final = 10_000
 
 
 class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,6 +154,11 @@ def read_status(directory: Path) -> AgentStatus | None:
         return msgspec.json.decode((directory / STATUS_FILE).read_bytes(), type=AgentStatus)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def is_agent_running(status: AgentStatus | None, *, now_ms: UnixMs) -> bool:
+    """Whether the status is that of an agent at work."""
+    return status is not None and status.is_running and abs(now_ms - status.updated_at_ms) < _NEWS_MAX_AGE_MS
 
 
 def _own_process() -> ProcessStatus:

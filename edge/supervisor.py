@@ -86,6 +86,7 @@ class Child:
         self._running: subprocess.Popen[bytes] | None = None
         self._reader: LineReader | None = None
         self._start_at_s: float | None = 0.0
+        self._is_killed = False
         self.started_at_s = 0.0
         self.is_wanted = True
 
@@ -100,6 +101,11 @@ class Child:
         return self._running.pid if self._running is not None else None
 
     @property
+    def is_running(self) -> bool:
+        """Whether it is there and has not just been killed."""
+        return self._running is not None and not self._is_killed
+
+    @property
     def restarts(self) -> int:
         """How often it has ended and was to be started again."""
         return self._restarts.count
@@ -107,8 +113,9 @@ class Child:
     @property
     def news_descriptor(self) -> int | None:
         """What to wait on for its news."""
-        running = self._running
-        return running.stdout.fileno() if running is not None and running.stdout is not None else None
+        running, reader = self._running, self._reader
+        has_news = running is not None and reader is not None and not reader.is_closed
+        return running.stdout.fileno() if has_news and running is not None and running.stdout is not None else None
 
     def step(self, now_s: float) -> list[bytes]:
         """Start it if it is due, notice its end, return the lines it has said."""
@@ -135,7 +142,8 @@ class Child:
 
     def restart(self) -> None:
         """Kill it: it hangs, or shall begin anew. It starts again when its pause is over."""
-        if self._running is not None:
+        if self._running is not None and not self._is_killed:
+            self._is_killed = True
             self._running.kill()
 
     def stop(self, *, at_most_s: float) -> None:
@@ -196,6 +204,7 @@ class Child:
 
     def _let_go(self) -> None:
         running, self._running, self._reader = self._running, None, None
+        self._is_killed = False
         if running is not None:
             for pipe in (running.stdin, running.stdout):
                 if pipe is not None:

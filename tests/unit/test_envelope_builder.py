@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
-from edge.seeing import observation_of
 from edge.outbox import Outbox, OutboxLimits
+from edge.seeing import observation_of
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
 from edge.track import FinishedTrack, PathPoint
