@@ -11,22 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edge.book import lost_in_memory, merged
 from edge.priority import Priority, priority_of
 from protocol.beacon import NO_BEACON, Beacon
 from protocol.envelope import MAX_OBSERVATIONS, NO_MODEL
-from protocol.observation import Gap, Observation, Position, Track
+from protocol.observation import Gap, Observation, Position
 from protocol.units import Udeg, UnixMs
-
-if TYPE_CHECKING:  # it needs numpy, which the process that signs is spared
-    from edge.track import FinishedTrack
 
 _MM_PER_UDEG = 112  # of latitude; longitude is never longer. 111.7 at the poles, rounded up: never claim too much
 _HALF_DIAGONAL_PPM = 707_107  # half the diagonal of a unit square, rounded up
+_SEEN: Final = frozenset({Priority.TRACK, Priority.EVENT})  # what a model says; the rest names none
 _HEALTH_MAX: Final = 32  # records of health in one envelope: they are the longest observations there are
-_NO_SKETCH = b""  # no model of ours defines an evidence sketch yet
 
 
 class Urgency(IntEnum):
@@ -92,6 +89,10 @@ class DraftBuilder:
         self._lost: Gap | None = None
         self.refused = 0  # observations that found no room or could not be signed, since the start
 
+    def use_model(self, digest: bytes) -> None:
+        """What is added from now on was seen by the model with this SHA-256; nothing of another one may wait."""
+        self._model_digest = digest
+
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._waiting.values())
 
@@ -134,7 +135,7 @@ class DraftBuilder:
         """Return the draft of an envelope for ``observations``, which are of one class and wait nowhere."""
         return Draft(
             beacon=beacon or NO_BEACON,
-            model_digest=self._model_digest,
+            model_digest=self._model_digest if priority_of(observations[0]) in _SEEN else NO_MODEL,
             agent_release=self._agent_release,
             position=self._position,
             created_at_ms=now_ms,
@@ -173,20 +174,6 @@ class DraftBuilder:
         self.refused += len(added_at_ms)
         gap = lost_in_memory(len(added_at_ms), from_ms=min(added_at_ms), until_ms=max(added_at_ms))
         self._lost = gap if self._lost is None else merged((self._lost, gap))
-
-
-def observation_of(track: "FinishedTrack") -> Track:
-    """Return what leaves the device of a finished track: no boxes, no path."""
-    return Track(
-        track_id=track.track_id,
-        class_id=track.class_id,
-        first_seen_ms=track.first_seen_ms,
-        last_seen_ms=track.last_seen_ms,
-        confidence_ppm=track.confidence_ppm,
-        detections=track.detections,
-        continues=track.continues,
-        sketch=_NO_SKETCH,
-    )
 
 
 def coarsened(position: Position, *, grid_udeg: int) -> Position:

@@ -56,6 +56,10 @@ class Scribe:
         """How many observations were lost before they were signed, since the start."""
         return self._builder.refused
 
+    def use_model(self, digest: bytes) -> None:
+        """What is noted from now on was seen by the model with this SHA-256."""
+        self._builder.use_model(digest)
+
     def note(self, observations: Iterable[Observation]) -> None:
         """Take in what vision, sensors and the device itself have to say."""
         now_ms = self._now_ms()

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.builder import BatchLimits, Draft, DraftBuilder, Urgency, coarsened, observation_of
+from edge.builder import BatchLimits, Draft, DraftBuilder, Urgency, coarsened
 from edge.outbox import Outbox, OutboxLimits
 from edge.priority import Priority
+from edge.seeing import observation_of
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
 from edge.track import FinishedTrack, PathPoint
