@@ -28,6 +28,22 @@ class ClassBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     waiting_bytes: int = 0  # on the disk, see `cost_bytes`
 
 
+class Writes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was written to the disk."""
+
+    transactions: int = 0
+    flushed: int = 0  # of these, waited for until the disk had them
+    written_bytes: int = 0  # to the log and back into the file; 0 where the kernel does not say
+
+    def since(self, before: "Writes") -> "Writes":
+        """Return what was written after ``before``."""
+        return Writes(
+            self.transactions - before.transactions,
+            self.flushed - before.flushed,
+            self.written_bytes - before.written_bytes,
+        )
+
+
 class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything the outbox counts. Each method returns the books after one more event."""
 
@@ -39,6 +55,7 @@ class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     given_up: int = 0  # envelopes that are in a gap
     given_up_observations: int = 0  # observations that are in a gap, those lost before they were signed included
     gaps: tuple[Gap, ...] = ()  # at most one a reason: lost, and not yet told in a signed record
+    writes: Writes = Writes()  # this transaction and all before it
     verdicts: dict[int, dict[int, int]] = {}  # the number of a hub -> verdict -> envelopes
 
     @property

@@ -21,7 +21,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
-from edge.book import Book
+import msgspec
+
+from edge.book import Book, Writes
 from edge.errors import EdgeError
 from edge.identity import sync_directory
 from edge.outbox_policy import OutboxLimits, make_room
@@ -77,15 +79,6 @@ class OutboxDepth:
     by_class: dict[Priority, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Writes:
-    """What was written since the outbox was opened."""
-
-    transactions: int = 0
-    flushed: int = 0  # of these, waited for until the disk had them
-    written_bytes: int = 0  # to the log and back into the file; 0 where the kernel does not say
-
-
 class Outbox:
     """One device's outbox. May be used from several threads. One error family: OutboxError."""
 
@@ -96,7 +89,7 @@ class Outbox:
         self.limits = limits
         self._lock = threading.Lock()
         self._book = read_book(connection)
-        self._writes = Writes()
+        self._writes = self._writes_before = self._book.writes
         self._is_flushing = True
 
     @classmethod
@@ -134,7 +127,7 @@ class Outbox:
     @property
     def writes(self) -> Writes:
         """How much was written to the disk since `open`."""
-        return self._writes
+        return self._writes.since(self._writes_before)
 
     def append(self, envelopes: Sequence[Waiting], *, lost: Gap | None = None, told: Sequence[Gap] = ()) -> None:
         """Keep ``envelopes`` in one transaction, the last one as the end of the chain; durable on return.
@@ -256,7 +249,8 @@ class Outbox:
                     self._is_flushing = is_flushed
                 connection.execute("BEGIN IMMEDIATE")
                 yield change
-                if change.book is not self._book:
+                if has_changed := connection.total_changes != changes or change.book is not self._book:
+                    change.book = _with_write(change.book, self._writes, is_flushed=is_flushed)
                     write_book(connection, change.book)
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
@@ -266,14 +260,10 @@ class Outbox:
                 roll_back(connection)
                 raise
             self._book = change.book
-            if connection.total_changes != changes:
-                self._count_write(written_bytes() - before_bytes, is_flushed=is_flushed)
-
-    def _count_write(self, more_bytes: int, *, is_flushed: bool) -> None:
-        writes = self._writes
-        self._writes = Writes(
-            writes.transactions + 1, writes.flushed + int(is_flushed), writes.written_bytes + more_bytes
-        )
+            if has_changed:
+                # The bytes are known afterwards only: the next transaction books them.
+                writes, more_bytes = change.book.writes, written_bytes() - before_bytes
+                self._writes = msgspec.structs.replace(writes, written_bytes=writes.written_bytes + more_bytes)
 
     def _begin_anew(self) -> None:
         """The settings may ask for fewer receipts than at the last start. And what a hub refused is offered again."""
@@ -288,7 +278,12 @@ class Outbox:
                 release(change, sequence, is_early=False)
 
 
-def look_into(path: Path, *, limits: OutboxLimits) -> Outbox:
+def _with_write(book: Book, before: Writes, *, is_flushed: bool) -> Book:
+    writes = Writes(before.transactions + 1, before.flushed + int(is_flushed), before.written_bytes)
+    return msgspec.structs.replace(book, writes=writes)
+
+
+def look_into(path: Path, *, limits: OutboxLimits | None = None) -> Outbox:
     """Return the outbox at ``path`` for reading; an agent may be using it. Close it again.
 
     Raises:
@@ -297,7 +292,7 @@ def look_into(path: Path, *, limits: OutboxLimits) -> Outbox:
     connection: sqlite3.Connection | None = None
     try:
         connection = connect_to_look(path)
-        return Outbox(path, connection, limits)
+        return Outbox(path, connection, limits or OutboxLimits())
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()

@@ -35,9 +35,7 @@ class OutboxLimits:
         if min(self.max_age_ms, self.receipts, self.receipts_required) < 1 or self.max_bytes < cost_bytes(
             MAX_ENVELOPE_BYTES
         ):
-            raise ValueError(
-                f"an outbox holds at least one envelope ({cost_bytes(MAX_ENVELOPE_BYTES)} bytes on the disk) and a receipt"
-            )
+            raise ValueError(f"an outbox holds a receipt and at least one envelope of {MAX_ENVELOPE_BYTES} bytes")
 
 
 def make_room(change: Change, limits: OutboxLimits, *, now_ms: UnixMs) -> None:
