@@ -48,11 +48,18 @@ class Desk:
     made: int = field(default=0)
 
     @classmethod
-    def open(cls, folder: Path, *, limits: OutboxLimits = SMALL, hubs: int = 1) -> Self:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        limits: OutboxLimits = SMALL,
+        hubs: int = 1,
+        ledger_kind: type[SequenceLedger] = SequenceLedger,
+    ) -> Self:
         path = folder / "sequence.json"
         if not path.exists():
             SequenceLedger.create(path)
-        ledger = SequenceLedger.open(path)
+        ledger = ledger_kind.open(path)
         outbox = Outbox.open(folder / "outbox.db", limits=limits)
         last = outbox.last()
         ledger.never_below(last.sequence if last else 0)
