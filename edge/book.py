@@ -17,7 +17,7 @@ from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
 _ROW_BYTES: Final = 64  # what an envelope costs on the disk beside its block, about
-_STEP_BYTES: Final = 512  # half a page: about how exactly rows fill pages
+_STEP_BYTES: Final = 1_024  # a page: thinning leaves pages with one envelope each, which are not joined again
 
 
 class ClassBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +116,7 @@ class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 def cost_bytes(block_bytes: int) -> int:
-    """Return what an envelope takes on the disk, about."""
+    """Return what an envelope takes on the disk, at most about."""
     return -(-(block_bytes + _ROW_BYTES) // _STEP_BYTES) * _STEP_BYTES
 
 

@@ -178,6 +178,9 @@ class Uplink:
             elif topic == receipt_topic(route.network, route.device):
                 receipt = believed_receipt(block, hub=route.hub, network=route.network, device=route.device)
                 self._take_receipt(receipt, block)
+        except OutboxError as error:
+            # The disk takes nothing at present. What this receipt settles is sent again, and receipted again.
+            log.warning("receipt_not_stored", hub=route.hub.did, reason=str(error))
         except UnbelievableError as error:
             self._unbelievable += 1
             log.warning("message_disbelieved", hub=route.hub.did, reason=str(error))

@@ -201,6 +201,23 @@ def test_a_broker_killed_while_envelopes_flow_loses_none(broker: Broker, tmp_pat
         assert (hub.reused, hub.chain_breaks(device.keys.public_key)) == ([], [])
 
 
+def test_a_disk_that_takes_no_receipts_costs_a_resend_and_no_connection(broker: Broker, tmp_path: Path) -> None:
+    with ListeningHub(broker.port) as listening, sender(tmp_path, broker.port) as device, device.running():
+        wait_until(lambda: device.uplink.state.is_enrolled, at_most_s=10, what="the device is enrolled")
+        device.sign(3)
+        wait_until(lambda: device.left == 0, at_most_s=10, what="the outbox is empty")
+        listening.is_silent = True
+        device.sign(1)
+        device.outbox._connection.execute("PRAGMA query_only=1")
+        listening.is_silent = False
+        taken = listening.hub.taken
+        wait_until(lambda: listening.hub.taken > taken + 1, at_most_s=15, what="it is sent again")
+        assert (device.left, device.uplink.state.is_connected) == (1, True)
+        device.outbox._connection.execute("PRAGMA query_only=0")
+        wait_until(lambda: device.left == 0, at_most_s=15, what="the outbox is empty again")
+        assert device.outbox.tally()[Verdict.DUPLICATE] >= 1
+
+
 def test_a_device_without_a_broker_waits_and_stops_when_told(tmp_path: Path) -> None:
     with sender(tmp_path, 9) as device:  # the discard port: nobody listens there
         device.sign(2)

@@ -11,7 +11,7 @@ from edge.outbox import Outbox, OutboxLimits, Waiting
 from edge.outbox_lane import Lane
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from protocol.envelope import MAX_ENVELOPE_BYTES, NO_MODEL, open_envelope
+from protocol.envelope import NO_MODEL, open_envelope
 from protocol.observation import Crossing, Gap, GapReason, Observation, Quantity, Reading
 from protocol.receipt import ReceiptLine
 from protocol.units import Ppm, UnixMs
@@ -20,8 +20,7 @@ from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, p
 
 HUB = key_pair("hub").public_key
 OTHER_HUB = key_pair("other hub").public_key
-SMALL = OutboxLimits(max_bytes=66 * 512, receipts=4)  # 66 of the smallest envelopes
-assert SMALL.max_bytes >= MAX_ENVELOPE_BYTES
+SMALL = OutboxLimits(max_bytes=66 * 1_024, receipts=4)  # 66 of the smallest envelopes
 ENROLLMENT_DIGEST = b"\xee" * 32
 
 

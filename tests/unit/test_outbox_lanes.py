@@ -102,7 +102,7 @@ def test_higher_classes_are_sent_first(desk: Desk) -> None:
 
 
 def test_a_hub_that_is_away_for_ever_does_not_silence_the_records_of_gaps(tmp_path: Path) -> None:
-    limits = OutboxLimits(max_bytes=66 * 512, receipts_required=2)
+    limits = OutboxLimits(max_bytes=66 * 1_024, receipts_required=2)
     desk = Desk.open(tmp_path, limits=limits, hubs=2)
     heard: list[Gap] = []
     for _ in range(4):
