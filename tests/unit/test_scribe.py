@@ -96,7 +96,8 @@ def test_what_found_no_room_in_memory_is_told_in_a_signed_record(desk: Desk) -> 
     desk.outbox._connection.execute("PRAGMA query_only=0")
     desk.time.s += 60
     desk.scribe.write(beacon=BEACON)
-    assert (desk.scribe.trouble, desk.scribe.waiting) == (None, 0)
+    assert not desk.scribe.trouble
+    assert desk.scribe.waiting == 0
     told = [each for envelope in observations(desk) for each in envelope if isinstance(each, Gap)]
     first_s, last_s = 100, 106
     assert len(told) == 1
