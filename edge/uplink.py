@@ -6,7 +6,7 @@ enrollment nothing else is sent; when it answers UNKNOWN_DEVICE the device enrol
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from edge.connection import Connection, UplinkError
 from edge.enroller import Enroller
 from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
 from edge.log import get_logger
-from edge.outbox import OutboxError
+from edge.outbox import OutboxError, Waiting
 from edge.outbox_lane import Lane
 from protocol.beacon import BeaconNotice
 from protocol.identity import PublicKey
@@ -28,6 +28,7 @@ log = get_logger()
 _POLL_S: Final = 0.1  # how long a new envelope may wait to be noticed
 _SETTLED_S: Final = 10.0  # a connection that lived this long was a good one: the next wait begins small again
 _FIRST_WAIT_S: Final = 0.25
+_REMEMBERED_WINDOWS: Final = 8
 _PATIENCE_DOUBLINGS_MAX: Final = 3  # while the hub is silent, resends slow down to eight times the first interval
 
 
@@ -70,6 +71,7 @@ class UplinkState:
     beacon: BeaconNotice | None = None
     published: int = 0  # envelopes, resends included
     unbelievable: int = 0  # messages that proved nothing
+    connections: int = 0  # since the start; more than one: it was lost and found again
 
 
 class Uplink:
@@ -86,6 +88,7 @@ class Uplink:
         self._surroundings = surroundings
         self._beacon: BeaconNotice | None = None
         self._is_connected = False
+        self._connections = 0
         self._published = 0
         self._unbelievable = 0
         self._enrollment_sent_s: float | None = None
@@ -96,7 +99,12 @@ class Uplink:
     def state(self) -> UplinkState:
         """The uplink as it stands."""
         return UplinkState(
-            self._is_connected, self._enroller.is_done, self._beacon, self._published, self._unbelievable
+            is_connected=self._is_connected,
+            is_enrolled=self._enroller.is_done,
+            beacon=self._beacon,
+            published=self._published,
+            unbelievable=self._unbelievable,
+            connections=self._connections,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -125,6 +133,7 @@ class Uplink:
             connection.open(route.host, route.port, topics=topics)
             log.info("uplink_connected", hub=route.hub.did, host=route.host, port=route.port)
             self._is_connected = True
+            self._connections += 1
             self._under_way.clear()
             self._enrollment_sent_s = None
             while not stop.is_set():
@@ -146,6 +155,7 @@ class Uplink:
         now_s = self._surroundings.monotonic_s()
         late_s = now_s - self._patience_s()
         waiting = self._lane.waiting(at_most=self._limits.window)
+        self._forget_what_left(waiting)
         overdue = [each for each in waiting if self._under_way.get(each.sequence, now_s) < late_s]
         if overdue:
             self._silent_rounds += 1
@@ -158,6 +168,12 @@ class Uplink:
                 connection.publish(envelope_topic(self._route.network, self._route.device), envelope.block)
                 self._under_way[envelope.sequence] = now_s
                 self._published += 1
+
+    def _forget_what_left(self, waiting: Sequence[Waiting]) -> None:
+        """What the policy took out of the outbox gets no receipt: do not remember for ever that it was sent."""
+        if len(self._under_way) > _REMEMBERED_WINDOWS * self._limits.window:
+            sequences = {each.sequence for each in waiting}
+            self._under_way = {number: at_s for number, at_s in self._under_way.items() if number in sequences}
 
     def _send_enrollment(self, connection: Connection) -> None:
         now_s = self._surroundings.monotonic_s()

@@ -216,6 +216,7 @@ def test_a_disk_that_takes_no_receipts_costs_a_resend_and_no_connection(broker: 
         device.outbox._connection.execute("PRAGMA query_only=0")
         wait_until(lambda: device.left == 0, at_most_s=15, what="the outbox is empty again")
         assert device.outbox.tally()[Verdict.DUPLICATE] >= 1
+        assert device.uplink.state.connections == 1
 
 
 def test_a_device_without_a_broker_waits_and_stops_when_told(tmp_path: Path) -> None:
