@@ -17,7 +17,7 @@ from protocol.beacon import Beacon
 from protocol.cose import Signed, parse_sign1, sign1
 from protocol.errors import MalformedError
 from protocol.identity import Signer
-from protocol.observation import Observation, Position, Track
+from protocol.observation import Observation, Position, Reading, Track
 from protocol.payload import (
     Counter,
     Digest,
@@ -53,6 +53,12 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if (self.sequence == 1) != (self.previous == NO_PREVIOUS):
             raise MalformedError("exactly the first envelope of a device has no previous one")
+
+    def shorten(self, fields: list[list[list[object]]]) -> None:
+        """See `protocol.payload.encode_payload`."""
+        for observation, members in zip(self.observations, fields[-1], strict=True):
+            if isinstance(observation, Reading):
+                observation.shorten(members)
 
 
 def seal(envelope: Envelope, signer: Signer) -> bytes:
