@@ -9,6 +9,7 @@
 Nothing else leaves a device: no frames, no crops, no text. Lines and zones are numbers; their names stay at home.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum, IntFlag
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import msgspec
 
 from protocol.classes import COCO_CLASSES
 from protocol.errors import MalformedError
+from protocol.identity import PublicKey
 from protocol.payload import ConfidencePpm, Counter, KeyId, LatitudeUdeg, LongitudeUdeg, Millis
 
 ClassId = Annotated[int, msgspec.Meta(ge=0, lt=len(COCO_CLASSES))]
@@ -208,6 +210,9 @@ class Succession(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     successor: KeyId
     consent: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]  # the successor's, over `succession_words`
 
+    def __post_init__(self) -> None:
+        PublicKey(self.successor)
+
 
 def succession_words(network: str, device: bytes, successor: bytes) -> bytes:
     """Return what a successor signs: that ``successor`` follows ``device`` (both key ids) on ``network``."""
@@ -216,3 +221,8 @@ def succession_words(network: str, device: bytes, successor: bytes) -> bytes:
 
 Rewardable = Track | Reading  # the rest says more about these, or about the device itself
 Observation = Track | Reading | Crossing | Stay | Gap | Health | Succession
+
+
+def count_rewardable(observations: Iterable[Observation]) -> int:
+    """Return how many of ``observations`` may be paid: the number that verdict rows and reports state."""
+    return sum(isinstance(each, Rewardable) for each in observations)

@@ -15,7 +15,7 @@ def verify_succession(envelope: Envelope, device: PublicKey) -> None:
     """Check the succession that ``envelope``, signed by ``device``, declares; an envelope without one is fine.
 
     Raises:
-        MalformedError: there is more than one, something follows it, the successor is no key or is the device itself.
+        MalformedError: there is more than one, something follows it, or the successor is the device itself.
         SignatureError: the successor has not agreed to follow this device on this network.
     """
     declared = [each for each in envelope.observations if isinstance(each, Succession)]
