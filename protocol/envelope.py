@@ -30,7 +30,7 @@ from protocol.payload import (
 )
 
 MAX_OBSERVATIONS: Final = 256
-# Holds 256 of the largest observations of any kind but health; of health records 256 of the usual size (72 bytes), 146
+# Holds 256 of the largest observations of any kind but health; of health records 256 of the usual size (70 bytes), 146
 # of the largest (222). A broker's default limit is larger.
 MAX_ENVELOPE_BYTES: Final = 32_768
 NO_PREVIOUS: Final = bytes(32)  # the first envelope of a device
