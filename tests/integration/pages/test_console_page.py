@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from protocol.cid import Cid
 from tests.support.pages_browser import WITHIN_MS, Reader, figure
-from tests.support.pages_stage import Street, await_true, get_json, start_hub
+from tests.support.pages_stage import LOSING, Street, await_true, get_json, start_hub
 from tests.support.pages_town import Town
 
 
@@ -82,6 +82,26 @@ def test_console__permalinks__lead_to_a_device_and_to_the_published_bytes_of_an_
     assert piece == f"/piece/{epoch['segments'][-1]['piece']}"
     file = page.request.get(town.hub_url + piece).body()
     assert hashlib.sha256(file).digest() == Cid.parse(epoch["segments"][-1]["car"]).digest
+
+
+def test_console__a_device_that_says_how_it_is__is_shown_in_its_own_words(town: Town, reader: Reader) -> None:
+    devices = town.street.devices
+    page = reader.open(f"{town.hub_url}/#/devices/{devices[LOSING].name}").page
+    words = page.locator("section", has_text="Its own words").first
+    expect(words.locator("[data-figure=temperature] .value")).to_have_text("85.0 °C", timeout=WITHIN_MS)
+    expect(words.locator("[data-figure=temperature] .value")).to_have_class(re.compile("tone-warn"))
+    lost = get_json(f"{town.hub_url}/v1/devices/{devices[LOSING].name}")["lost"]
+    assert lost["gaps"] > 0
+    expect(words.locator("[data-figure=lost]")).to_contain_text(f"{lost['envelopes']} envelopes")
+    expect(words.locator("[data-figure=frames]")).to_contain_text("9.8/s")
+    expect(words.locator("[data-figure=clock]")).to_contain_text("12 ms behind")
+    expect(words.locator("[data-figure=outbox]")).to_contain_text("3 waiting")
+    expect(page.locator("tr[data-kind=gap]").first).to_contain_text("4 envelopes lost")
+    expect(page.locator("tr[data-kind=crossing]").first).to_contain_text("line 3 →")
+    expect(page.locator("tr[data-kind=stay]").first).to_contain_text("zone 1, 1 min")
+    page.goto(f"{town.hub_url}/#/devices/{devices[0].name}")
+    expect(page.locator("[data-figure=temperature] .value")).to_have_text("50.0 °C", timeout=WITHIN_MS)
+    expect(page.locator("[data-figure=lost] .value")).to_have_text("nothing")
 
 
 def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age(
