@@ -125,7 +125,8 @@ def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age
         expect(alarm).to_contain_text(re.compile(r"does not answer.*as of \d+ s ago"), timeout=WITHIN_MS)
         expect(alarm).to_contain_text(re.compile(r"as of [3-9] s ago"), timeout=WITHIN_MS)
         assert (figure(page, "envelopes"), figure(page, "observations"), _shown_devices(page)) == before
-        expect(page.locator("section", has_text="Health").get_by_text(re.compile("^as of"))).to_be_visible()
+        health = page.get_by_role("region", name="Health", exact=True)
+        expect(health.get_by_text(re.compile("^as of"))).to_be_visible()
         hub = start_hub(tmp_path, epoch_seconds=600, http_port=int(street.hub_url.rsplit(":", 1)[1]))
         expect(alarm).to_be_hidden(timeout=WITHIN_MS)
         expect(page.get_by_text("live", exact=True)).to_be_visible()
