@@ -17,7 +17,7 @@ from protocol.beacon import Beacon
 from protocol.cose import Signed, parse_sign1, sign1
 from protocol.errors import MalformedError
 from protocol.identity import Signer
-from protocol.observation import Observation, Position, Reading, Track
+from protocol.observation import Observation, Position, Reading, Rewardable, Track
 from protocol.payload import (
     Counter,
     Digest,
@@ -110,8 +110,10 @@ def observations_digest(envelope: Envelope) -> bytes | None:
     """Return what two envelopes share exactly if they claim the same observations; None where no track is claimed.
 
     A track carries its id, its times and its mean confidence, so two honest envelopes never share one. Readings alone
-    claim nothing: two thermometers in one room may well tell the same in the same millisecond.
+    claim nothing: two thermometers in one room may well tell the same in the same millisecond. What is never paid is
+    left out: whoever copies another's tracks has a health of their own to add.
     """
-    if not any(isinstance(observation, Track) for observation in envelope.observations):
+    claimed = [observation for observation in envelope.observations if isinstance(observation, Rewardable)]
+    if not any(isinstance(observation, Track) for observation in claimed):
         return None
-    return hashlib.sha256(b"".join(encode_payload(observation) for observation in envelope.observations)).digest()
+    return hashlib.sha256(b"".join(encode_payload(observation) for observation in claimed)).digest()
