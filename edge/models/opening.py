@@ -11,11 +11,11 @@ from pathlib import Path
 
 import structlog
 
-from edge.detector.detection import Detector, ModelError
+from edge.detector.detection import ModelError
 from edge.detector.manifest import ModelManifest, load_manifest
+from edge.detector.model import ModelDetector
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
-from edge.detector.yolox import YoloxDetector
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
 
 MODEL_MAX_BYTES = 500_000_000
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 class OpenedModel:
     """A model that is ready to work."""
 
-    detector: Detector
+    detector: ModelDetector
     manifest: ModelManifest
     is_official: bool  # the file's SHA-256 is the one its manifest pins
     manifest_folder: Path  # where the manifest and the self-test picture lie
@@ -89,7 +89,7 @@ def _recognise(model: bytes, path: Path, options: SessionOptions | None) -> Open
 
 
 def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: SessionOptions | None) -> OpenedModel:
-    detector = YoloxDetector(model, manifest, options=options)
+    detector = ModelDetector(model, manifest, options=options)
     return OpenedModel(
         detector=detector,
         manifest=manifest,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.detector.detection import ModelError
+from edge.detector.layouts import YoloxRaw
 from edge.detector.manifest import load_manifest, parse_manifest
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifest, catalogued_manifests
 from protocol.classes import COCO_CLASSES
@@ -30,8 +31,8 @@ def test_yolox_nano_reads_as_its_authors_describe_it() -> None:
     manifest = catalogued_manifest("yolox-nano")
     assert manifest.labels == COCO_CLASSES
     assert manifest.class_ids == tuple(range(80))
-    assert manifest.input_shape == (1, 3, 416, 416)
-    assert manifest.output_shape == (1, 3549, 85)
+    assert manifest.input.shape == (1, 3, 416, 416)
+    assert manifest.output == YoloxRaw((8, 16, 32))
     assert manifest.size_bytes == 3_659_407
 
 
