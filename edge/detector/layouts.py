@@ -106,6 +106,7 @@ class RfDetr(_Output, frozen=True, tag="rf_detr", kw_only=True):
 
     activation: Literal["sigmoid", "softmax"]
     background: Literal["none", "first", "last"]
+    boxes_first: bool | None = None  # only for four columns, which have the shape of the boxes
 
 
 class TfSsd(_Output, frozen=True, tag="tf_ssd", kw_only=True):

@@ -72,7 +72,7 @@ class _Reading:
             scores = sigmoid(scores)
         ensure_scores(scores)
         best = strongest(scores, score_min=score_min)
-        bins = distances[best].astype(np.float64).reshape(len(best), 4, -1)
+        bins = distances[best].astype(np.float64).reshape(len(best), 4, len(self._bins))
         strides = self._grid.strides[best]
         points = (self._grid.points[best] + self._from_corner) * strides
         reach = softmax(bins) @ self._bins * strides

@@ -22,9 +22,13 @@ class RfDetrDecoder:
         self._words = slice(first, first + classes)  # the background takes part in the softmax, not in the answer
         columns = classes + (layout.background != "none")
         self._sides = np.array([spec.width, spec.height] * 2, dtype=np.float64)
+        boxes_at, logits_at = (0, 1), (0, 1)
+        if columns == 4 and layout.boxes_first is not None:
+            # Four columns have the shape of the boxes: only the order, if the manifest tells it, says which is which.
+            boxes_at, logits_at = ((0, 2), (1, 2)) if layout.boxes_first else ((1, 2), (0, 2))
         self._wanted = (
-            Wanted("boxes", (1, "queries", 4)),
-            Wanted("logits", (1, "queries", columns)),
+            Wanted("boxes", (1, "queries", 4), twin=boxes_at),
+            Wanted("logits", (1, "queries", columns), twin=logits_at),
         )
 
     def decode(self, outputs: Sequence[Tensor], *, score_min: float) -> Boxes:
