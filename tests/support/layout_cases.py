@@ -302,8 +302,8 @@ def _rf_detr(layout: RfDetr) -> Case:
         logits[0, np.arange(ROWS), np.arange(ROWS) % columns] = -5.0
         if layout.activation == "softmax":
             logits[:] = 0.0  # undecided: every column as likely as the next
-        if nothing is not None:
-            logits[..., nothing] = 9.0  # sigmoid or softmax: surely background
+            if nothing is not None:
+                logits[..., nothing] = 9.0  # surely background; a sigmoid head leaves that column unused
         for index, thing in enumerate(things):
             x, y, width, height = thing.centre_and_sides
             boxes[0, index] = x / WIDTH_PX, y / HEIGHT_PX, width / WIDTH_PX, height / HEIGHT_PX
