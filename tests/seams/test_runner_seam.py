@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from edge.camera.recorded import FolderCamera
@@ -18,7 +19,7 @@ from edge.detector.layouts import YoloxRaw
 from edge.detector.model import ModelDetector
 from edge.detector.runner import Feed, OpenRunner, Runner, Tensor
 from edge.detector.runners.finding import find_runner
-from edge.detector.session import SessionOptions
+from edge.detector.session import PROVIDERS, SessionOptions
 from edge.models.opening import open_model
 from edge.pipeline import Pipeline
 from edge.tracker import Tracker
@@ -26,8 +27,10 @@ from protocol.units import UnixMs
 from tests.support.layout_cases import HEIGHT_PX, WIDTH_PX, Thing, cases
 from tests.support.tiny_models import tiny_manifest, tiny_model
 
-OURS = ("onnxruntime", "opencv")
-ALL = (*OURS, "reference")
+# ONNX Runtime passes once on each provider that it has here: on a machine with a GPU, on the GPU too.
+PROVIDERS_HERE = [name for name in PROVIDERS if name in ort.get_available_providers()]
+RUNNERS = [*(("onnxruntime", (name,)) for name in PROVIDERS_HERE), ("opencv", PROVIDERS), ("reference", PROVIDERS)]
+OURS = RUNNERS[:-1]
 PICTURE = Feed("picture", (1, 3, HEIGHT_PX, WIDTH_PX), "float32")
 OPTIONS = SessionOptions(intra_op_threads=1)
 CASE = next(case for case in cases() if isinstance(case.layout, YoloxRaw))
@@ -49,14 +52,20 @@ def _an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.syspath_prepend(folder.parent)
 
 
-@pytest.fixture(params=ALL)
-def open_with(request: pytest.FixtureRequest) -> OpenRunner:
-    return find_runner(request.param)
+@pytest.fixture(params=RUNNERS, ids=lambda param: f"{param[0]} on {param[1][0]}" if len(param[1]) == 1 else param[0])
+def options(request: pytest.FixtureRequest) -> SessionOptions:
+    name, providers = request.param
+    return SessionOptions(intra_op_threads=1, runner=name, providers=providers)
 
 
 @pytest.fixture
-def runner(open_with: OpenRunner) -> Runner:
-    return open_with(FILE, [PICTURE], OPTIONS)
+def open_with(options: SessionOptions) -> OpenRunner:
+    return find_runner(options.runner)
+
+
+@pytest.fixture
+def runner(open_with: OpenRunner, options: SessionOptions) -> Runner:
+    return open_with(FILE, [PICTURE], options)
 
 
 def picture(value: float) -> Tensor:
@@ -89,7 +98,9 @@ def test_it_says_who_runs_the_model(runner: Runner) -> None:
     assert runner.skipped == ()
 
 
-@pytest.mark.parametrize("broken", [b"", b"not a model at all", FILE[:60], FILE[:-40]])
+@pytest.mark.parametrize(
+    "broken", [b"", b"not a model at all", FILE[:60], FILE[:-40]], ids=["empty", "text", "head", "truncated"]
+)
 def test_what_is_no_model_is_refused_in_one_sentence(open_with: OpenRunner, broken: bytes) -> None:
     with pytest.raises(ModelError) as caught:
         open_with(broken, [PICTURE], OPTIONS)
@@ -113,9 +124,8 @@ def _recording(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_the_pipeline_follows_the_same_car_whoever_runs_the_model(name: str, tmp_path: Path) -> None:
-    detector = ModelDetector(FILE, tiny_manifest(CASE.layout), options=SessionOptions(intra_op_threads=1, runner=name))
+def test_the_pipeline_follows_the_same_car_whoever_runs_the_model(options: SessionOptions, tmp_path: Path) -> None:
+    detector = ModelDetector(FILE, tiny_manifest(CASE.layout), options=options)
     with FolderCamera(_recording(tmp_path / "pictures"), fps=10, started_at_ms=STARTED_AT_MS) as camera:
         tracks = list(Pipeline(camera, detector, Tracker()).run(lambda: False))
     assert [(track.first_seen_ms - STARTED_AT_MS, track.last_seen_ms - STARTED_AT_MS) for track in tracks] == [
@@ -138,17 +148,20 @@ def test_a_runner_that_cannot_be_had_stops_the_start_unless_another_may_stand_in
     with pytest.raises(ModelError, match=reason) as caught:
         ModelDetector(FILE, manifest, options=SessionOptions(runner=name))
     assert "\n" not in str(caught.value)
-    lenient = ModelDetector(FILE, manifest, options=SessionOptions(runner=name, is_fallback_allowed=True))
+    on_cpu = SessionOptions(runner=name, is_fallback_allowed=True, providers=("CPUExecutionProvider",))
+    lenient = ModelDetector(FILE, manifest, options=on_cpu)
     assert lenient.provider == "CPUExecutionProvider"
     ((skipped, why),) = lenient.skipped
     assert skipped == name
     assert reason in why
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_the_real_model_passes_its_self_test_on_both_of_ours(name: str, assets: Path) -> None:
-    opened = open_model(assets / "yolox_nano_416.onnx", options=SessionOptions(intra_op_threads=1, runner=name))
-    reference = open_model(assets / "yolox_nano_416.onnx", options=OPTIONS).detector
+@pytest.mark.parametrize(("name", "providers"), OURS)
+def test_the_real_model_passes_its_self_test_on_ours(name: str, providers: tuple[str, ...], assets: Path) -> None:
+    path = assets / "yolox_nano_416.onnx"
+    opened = open_model(path, options=SessionOptions(intra_op_threads=1, runner=name, providers=providers))
+    on_cpu = SessionOptions(intra_op_threads=1, providers=("CPUExecutionProvider",))
+    reference = open_model(path, options=on_cpu).detector
     video = cv2.VideoCapture(str(assets / "people_one_by_one.mp4"))
     video.set(cv2.CAP_PROP_POS_FRAMES, 120)
     frame = np.asarray(video.read()[1], np.uint8)

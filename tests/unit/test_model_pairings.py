@@ -132,6 +132,11 @@ def test_pairings_of_one_shape_are_caught_by_the_picture(file: str, layout: Outp
         selftest(detector, wrong, folder=folder)
 
 
+def test_another_shape_is_refused_before_the_first_frame() -> None:
+    with pytest.raises(ModelError, match="the manifest promises"):
+        ModelDetector(FILES["yolox_raw"], tiny_manifest(YoloEnd2End()), options=OPTIONS)
+
+
 def test_labels_without_a_word_are_seen_and_not_told() -> None:
     case = CASES[0]
     labels = ("car", "", "dog", "", "bus")

@@ -107,11 +107,13 @@ _SCORE_AT: dict[str, tuple[int, tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", _SCORE_AT)
+@pytest.mark.parametrize(
+    ("name", "index", "place"),
+    [(name, *at) for name, at in _SCORE_AT.items()] + [("fastestdet", 0, (0, 6, 0, 0)), ("yolo_v5", 0, (0, 5, 6))],
+)
 @pytest.mark.parametrize("score", [1.5, 7.0])
-def test_scores_above_one_are_refused(name: str, score: float) -> None:
+def test_scores_above_one_are_refused(name: str, index: int, place: tuple[int, ...], score: float) -> None:
     outputs = BY_NAME[name].encode(THINGS)
-    index, place = _SCORE_AT[name]
     outputs[index][place] = score
     with pytest.raises(ModelError, match=r"outside 0\.\.1"):
         fast(BY_NAME[name], outputs, score_min=0.5)

@@ -34,8 +34,10 @@ Chain = list[tuple[str, dict[str, str]]]
 class Stranger:
     """A session that runs on the CPU and says that it runs elsewhere."""
 
-    def __init__(self, real: ort.InferenceSession, says: str, *, nodes_on: str, fails: bool) -> None:
-        self._real, self._says, self._nodes_on, self._fails = real, says, nodes_on, fails
+    def __init__(self, real: ort.InferenceSession, says: str, *, behaviour: str) -> None:
+        self._real, self._says = real, CPU if behaviour == "falls back" else says
+        self._nodes_on = CPU if behaviour == "takes nothing" else says
+        self._fails, self._gives_up = behaviour == "fails to run", behaviour == "falls back while running"
 
     def get_providers(self) -> list[str]:
         return [self._says, CPU]
@@ -52,6 +54,8 @@ class Stranger:
     def run(self, names: Sequence[str] | None, feeds: Mapping[str, Any]) -> Any:
         if self._fails:
             raise RuntimeError("out of device memory\nand much more")
+        if self._gives_up:
+            self._says = CPU  # what the runtime's own wrapper may do after a failed run
         return self._real.run(names, feeds)
 
 
@@ -71,9 +75,7 @@ class Machine:
         real = ort.InferenceSession(model, settings, providers=[CPU])
         if name == CPU:
             return real
-        says = CPU if behaviour == "falls back" else name
-        nodes_on = CPU if behaviour == "takes nothing" else name
-        return Stranger(real, says, nodes_on=nodes_on, fails=behaviour == "fails to run")
+        return Stranger(real, name, behaviour=behaviour)
 
     def open(self, offered: Sequence[str], options: SessionOptions | None = None) -> OnnxRunner:
         options = options or SessionOptions(intra_op_threads=1)
@@ -104,6 +106,7 @@ def test_the_fastest_that_is_there_runs_the_model(offered: list[str], chosen: st
         ("does not start", "libcudart"),
         ("fails to run", "out of device memory"),
         ("falls back", "fell back to CPUExecutionProvider without a word"),
+        ("falls back while running", "fell back to CPUExecutionProvider without a word"),
         ("takes nothing", "knows no part of this model"),
     ],
 )
@@ -136,6 +139,17 @@ def test_where_the_last_choice_fails_too_its_reason_is_the_error() -> None:
         Machine({CUDA: "fails to run"}).open([CUDA, CPU], SessionOptions(providers=(CUDA,)))
 
 
+def test_of_a_long_reason_the_end_is_kept_where_it_stands() -> None:
+    def open_session(_model: bytes, _settings: ort.SessionOptions, _providers: Chain) -> Any:
+        raise RuntimeError(
+            "/core/cuda_call.cc:129 " + "std::conditional_t<THRW> " * 40 + "no CUDA-capable device is detected."
+        )
+
+    with pytest.raises(ModelError, match="no CUDA-capable device is detected") as caught:
+        open_onnx(FILE, [PICTURE], SessionOptions(), offered=[CPU], open_session=open_session)
+    assert len(str(caught.value)) < 450
+
+
 def test_a_broken_file_is_blamed_on_the_file() -> None:
     with pytest.raises(ModelError, match="truncated or not ONNX"):
         open_onnx(FILE[:50], [PICTURE], SessionOptions(), offered=[CPU, CUDA], open_session=Machine({}).open_session)
@@ -156,6 +170,7 @@ def test_tensorrt_keeps_its_engines_where_it_is_told(tmp_path: Path) -> None:
 def test_xnnpack_brings_its_own_threads_and_no_pool_spins() -> None:
     options = SessionOptions(intra_op_threads=3)
     assert provider_chain(XNNPACK, options, {CPU})[0] == (XNNPACK, {"intra_op_num_threads": "3"})
+    assert provider_chain(OPENVINO, options, {CPU})[0] == (OPENVINO, {"num_of_threads": "3"})
     assert session_settings(XNNPACK, 3).intra_op_num_threads == 1
     assert session_settings(CPU, 3).intra_op_num_threads == 3
     for provider in PROVIDERS:

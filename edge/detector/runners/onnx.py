@@ -35,6 +35,7 @@ _RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 _NEVER = "AzureExecutionProvider"  # would send frames to a server
 _CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 _TENSORRT, _XNNPACK = "TensorrtExecutionProvider", "XnnpackExecutionProvider"
+_OPENVINO = "OpenVINOExecutionProvider"
 _TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)"} | {
     "int64": "tensor(int64)",
     "int32": "tensor(int32)",
@@ -66,7 +67,7 @@ class OnnxRunner:
         try:
             outputs = self._session.run(None, dict(zip(self._input_names, tensors, strict=True)))
         except _RUNTIME_ERRORS as error:
-            raise ModelError(f"ONNX Runtime could not run the model: {_first_line(error)}.") from error
+            raise ModelError(f"ONNX Runtime could not run the model: {_reason(error)}.") from error
         strange = [type(each).__name__ for each in outputs if not isinstance(each, np.ndarray)]
         if strange:
             raise ModelError(f"The model answers with a {strange[0]}, not a tensor: use another export.")
@@ -141,6 +142,8 @@ def provider_chain(provider: str, options: SessionOptions, here: set[str]) -> li
     own: dict[str, str] = {}
     if provider == _XNNPACK:
         own = {"intra_op_num_threads": str(options.threads)}
+    elif provider == _OPENVINO:
+        own = {"num_of_threads": str(options.threads)}  # it looks at none of the session's settings
     elif provider == _CUDA:
         own = {"arena_extend_strategy": "kSameAsRequested"}  # shared memory on a Jetson: take no more than needed
     elif provider == _TENSORRT and options.engine_folder is not None:
@@ -168,7 +171,7 @@ def _open_on(
         session = make_session(model, settings, provider_chain(provider, options, here))
     except _RUNTIME_ERRORS as error:
         remedy = "The file is truncated or not ONNX; get it again" if provider == _CPU else "Another provider may do"
-        raise ModelError(f"ONNX Runtime cannot load the model: {_first_line(error)}. {remedy}.") from error
+        raise ModelError(f"ONNX Runtime cannot load the model: {_reason(error)}. {remedy}.") from error
     _ensure_on(provider, session)  # before the run: a session that has already fallen back need not run
     runner = OnnxRunner(session, feeds, provider=provider, skipped=skipped)
     _ensure_on(provider, session)
@@ -226,5 +229,8 @@ def _input_words(inputs: Sequence[Any]) -> str:
     return " and ".join(f"{each.name}: {each.type} {each.shape}" for each in inputs) or "nothing"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300].rstrip(". ")
+def _reason(error: Exception) -> str:
+    """Return the runtime's words as one line; of a long one its ends, for the reason stands last, after C++ names."""
+    words = " ".join(str(error).split()) or type(error).__name__
+    short = words if len(words) <= 300 else f"{words[:80]} ... {words[-200:]}"
+    return short.rstrip(". ")

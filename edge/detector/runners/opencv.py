@@ -38,8 +38,7 @@ class OpenCvRunner:
             outputs = self._network.forward(self._output_names)
         except cv2.error as error:
             raise ModelError(f"OpenCV could not run the model: {_reason(error)}.") from error
-        # A copy: the network writes its next answer into the same memory.
-        return {name: np.array(output) for name, output in zip(self._output_names, outputs, strict=True)}
+        return {name: np.asarray(output) for name, output in zip(self._output_names, outputs, strict=True)}
 
 
 def open_opencv(model: bytes, feeds: Sequence[Feed], options: SessionOptions) -> OpenCvRunner:
