@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.detector.decoders.choosing import decoder_of
-from tests.support.layout_cases import CLASSES, HEIGHT_PX, WIDTH_PX, Case, Thing, cases
+from edge.detector.detection import ModelError
+from tests.support.layout_cases import CLASSES, HEIGHT_PX, WIDTH_PX, Case, Tensor, Thing, cases
 from tests.support.slow_decoders import as_arrays, slow_decode
 from tests.support.tiny_models import tiny_manifest
 
@@ -40,3 +41,48 @@ def test_what_was_written_is_read(case: Case, things: list[Thing]) -> None:
         slow_decode(case.layout, outputs, width=WIDTH_PX, height=HEIGHT_PX, classes=CLASSES, score_min=0.5)
     )
     np.testing.assert_allclose(boxes.corners, corners, atol=1e-3)
+
+
+_HOSTILE = [0.0, 1.0, -1.0, 0.5, 2.5, 1e-30, 3e38, -3e38, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    poison=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 10**6), st.sampled_from(_HOSTILE)), max_size=4),
+    bend=st.sampled_from(["nothing", "order", "rank", "dtype", "length", "count"]),
+)
+def test_whatever_a_file_answers_it_is_boxes_or_a_sentence(
+    case: Case, seed: int, poison: list[tuple[int, int, float]], bend: str
+) -> None:
+    outputs = case.chance(np.random.default_rng(seed))
+    for which, place, value in poison:
+        flat = outputs[which % len(outputs)].reshape(-1)
+        if flat.size and flat.dtype.kind == "f":
+            flat[place % flat.size] = value
+    decoder = decoder_of(tiny_manifest(case.layout))
+    try:
+        boxes = decoder.decode(bent(outputs, bend), score_min=0.3)
+    except ModelError:
+        return
+    assert np.isfinite(boxes.corners).all()
+    assert ((boxes.scores >= 0.3) & (boxes.scores <= 1)).all()
+    assert (np.diff(boxes.scores) <= 0).all()
+    assert ((boxes.labels >= 0) & (boxes.labels < CLASSES)).all()
+
+
+def bent(outputs: list[Tensor], bend: str) -> list[Tensor]:
+    """Return the outputs as another export might have them."""
+    first = outputs[0]
+    with np.errstate(over="ignore"):
+        half = first.astype(np.float16)
+    bends = {
+        "nothing": [first, *outputs[1:]],
+        "order": [*outputs[1:], first],
+        "rank": [first[0], *outputs[1:]],
+        "dtype": [half, *outputs[1:]],
+        "length": [first[:, :-1], *outputs[1:]],
+        "count": [first, *outputs],
+    }
+    return bends[bend]

@@ -33,7 +33,9 @@ class Boxes:
 def ensure_finite(*tensors: Tensor) -> None:
     """Raise ModelError where a tensor holds NaN or infinity."""
     # Sums of float32 in float64 do not overflow, and any NaN or infinity survives them: one pass, no copy.
-    if not all(np.isfinite(tensor.sum(dtype=np.float64)) for tensor in tensors):
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        is_finite = all(np.isfinite(tensor.sum(dtype=np.float64)) for tensor in tensors)
+    if not is_finite:
         raise ModelError("The model answered with NaN or infinity: the file is broken; add the model again.")
 
 
