@@ -33,6 +33,8 @@ class InputTensor:
         order = (0, 1, 2) if spec.color == "bgr" else (2, 1, 0)
         channels = self._work[0] if spec.layout == "nchw" else np.moveaxis(self._work[0], 2, 0)
         self._planes: list[Tensor] = [channels[plane] for plane in order]
+        self._regions = self._planes  # the parts of the planes that the picture fills
+        self._is_plain = spec.is_plain
 
     @property
     def frame_px_per_input_px(self) -> tuple[float, float]:
@@ -64,7 +66,7 @@ class InputTensor:
         picture = cv2.resize(frame_bgr, self._picture_size, interpolation=cv2.INTER_LINEAR)
         np.copyto(self._picture, picture)
         self._lay(self._picture)
-        if not self._spec.is_plain:
+        if not self._is_plain:
             self._normalise()
         if self._half is None:
             return self._work
@@ -84,31 +86,29 @@ class InputTensor:
         width, height = self._picture_size
         if spec.anchor == "center":
             self._corner = ((spec.width - width) // 2, (spec.height - height) // 2)
+        left, top = self._corner
+        self._regions = [plane[top : top + height, left : left + width] for plane in self._planes]
         self._frame_size = frame_size
         self._picture = np.empty((height, width, 3), dtype=self._work.dtype)
         self._work.fill(spec.pad)
-        if not spec.is_plain:
+        if not self._is_plain:
             self._normalise(everywhere=True)
 
     def _lay(self, picture: Tensor) -> None:
         """Write ``picture`` (BGR) to its place in the buffer."""
-        regions = [self._region(plane) for plane in self._planes]
         if self._spec.layout == "nchw":
-            cv2.split(picture, regions)
+            cv2.split(picture, self._regions)
         else:
-            for channel, region in enumerate(regions):
+            for channel, region in enumerate(self._regions):
                 np.copyto(region, picture[:, :, channel])
 
     def _normalise(self, *, everywhere: bool = False) -> None:
         means, deviations = self._spec.mean, self._spec.std
         # The spec counts channels in the order of its colour, the planes in the frame's.
         order = (0, 1, 2) if self._spec.color == "bgr" else (2, 1, 0)
-        for plane, channel in zip(self._planes, order, strict=True):
-            region = plane if everywhere else self._region(plane)
+        regions = self._planes if everywhere else self._regions
+        for index, channel in enumerate(order):
+            region = regions[index]
             region *= self._spec.scale
             region -= means[channel]
             region /= deviations[channel]
-
-    def _region(self, plane: Tensor) -> Tensor:
-        (left, top), (width, height) = self._corner, self._picture_size
-        return plane[top : top + height, left : left + width]
