@@ -12,12 +12,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.errors import EdgeError
+
 _PATIENCE_S: Final = 10.0  # for TCP, CONNACK, SUBACK and PUBACK; a broker that is slower is taken for dead
 _SUBACK_FAILURE: Final = 0x80
 _HEARD_MAX: Final = 1_024  # messages taken in one pump; a broker that floods is not listened to
 
 
-class UplinkError(Exception):
+class UplinkError(EdgeError):
     """The broker refused, went away or fell silent; the message says which. Trying again is the caller's part."""
 
 

@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from edge.errors import EdgeError
+
 _TIMEOUT_S: Final = 10.0
 _ANSWER_MAX_BYTES: Final = 65_536
 
 
-class HubLookupError(Exception):
+class HubLookupError(EdgeError):
     """The hub's page cannot be had or is not a hub's; the message says what to do."""
 
 

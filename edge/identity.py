@@ -5,13 +5,14 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from edge.errors import EdgeError
 from protocol.identity import KeyPair
 
 _SEED_BYTES: Final = 32
 _OTHERS: Final = 0o077
 
 
-class KeyFileError(Exception):
+class KeyFileError(EdgeError):
     """The key file is missing, unsafe or not a key; the message says what to do and never shows the key."""
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from edge.errors import EdgeError
 from edge.identity import sync_directory
 from edge.outbox_tables import SCHEMA, count, keep_receipt, roll_back, sentence, set_fact
 from protocol.envelope import MAX_ENVELOPE_BYTES
@@ -27,7 +28,7 @@ _LAST: Final = "last_envelope"
 _ENROLLED: Final = "enrolled"
 
 
-class OutboxError(Exception):
+class OutboxError(EdgeError):
     """The outbox cannot be read or written at present; the message says what to do. Nothing accepted is lost."""
 
 

@@ -15,13 +15,14 @@ from typing import Annotated, Final, Self
 
 import msgspec
 
+from edge.errors import EdgeError
 from edge.identity import sync_directory
 
 BLOCK: Final = 16  # numbers reserved per fsync: the largest gap that a crash leaves
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
-class SequenceError(Exception):
+class SequenceError(EdgeError):
     """The sequence file cannot be read, written or trusted; the message says what to do."""
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from edge.errors import EdgeError
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
@@ -27,7 +28,7 @@ _Positive = Annotated[int, Meta(ge=1, le=2**31)]
 _Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
-class SettingsError(Exception):
+class SettingsError(EdgeError):
     """The settings are missing, misspelt or impossible; the message says which and what to do."""
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from edge.errors import EdgeError
 from edge.identity import create_key_file, load_key_file, sync_directory
 from edge.sequence import SequenceLedger, read_ledger
 from protocol.identity import KeyPair
@@ -14,7 +15,7 @@ from protocol.identity import KeyPair
 _DIGITS_MAX: Final = 30
 
 
-class SetupError(Exception):
+class SetupError(EdgeError):
     """The device cannot be set up as asked; the message says what to do."""
 
 

@@ -7,12 +7,13 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import EdgeError
 from protocol.units import UnixMs
 
 BgrPicture = npt.NDArray[np.uint8]  # shape (height, width, 3), BGR, 0..255
 
 
-class CameraError(Exception):
+class CameraError(EdgeError):
     """No frames can be had from the source; the message says what to do."""
 
 

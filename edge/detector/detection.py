@@ -7,13 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.boxes import BoxPx
+from edge.errors import EdgeError
 from protocol.classes import COCO_CLASSES
 from protocol.units import PPM_ONE, Ppm
 
 BgrFrame = npt.NDArray[np.uint8]  # shape (height, width, 3), BGR, 0..255
 
 
-class ModelError(Exception):
+class ModelError(EdgeError):
     """A model file, its manifest or its answer is not what it must be; the message says what to do."""
 
 

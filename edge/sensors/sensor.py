@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from edge.errors import EdgeError
 from protocol.observation import Reading
 from protocol.units import UnixMs
 
 
-class SensorError(Exception):
+class SensorError(EdgeError):
     """The sensor is absent or gives nonsense; the message says what to do."""
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.identity import PublicKey
-from protocol.observation import Observation, Position, Track
+from protocol.observation import Observation, Position, Reading, Track
 from protocol.units import UnixMs
 from rewards.domain.vantage import Vantage
 
@@ -63,9 +63,13 @@ class DeviceActivity:
             raise ValueError("exactly an active device has a vantage")
 
 
-def observed_at_ms(observation: Observation) -> UnixMs:
-    """Return when an observation was last seen or measured."""
-    return observation.last_seen_ms if isinstance(observation, Track) else observation.measured_at_ms
+def observed_at_ms(observations: Iterable[Observation]) -> tuple[UnixMs, ...]:
+    """Return when each of those that may be paid was last seen or measured; what a device says of itself is free."""
+    return tuple(
+        each.last_seen_ms if isinstance(each, Track) else each.measured_at_ms
+        for each in observations
+        if isinstance(each, Track | Reading)
+    )
 
 
 def activities(envelopes: Iterable[AcceptedEnvelope], clock: SlotClock) -> tuple[DeviceActivity, ...]:

@@ -142,7 +142,7 @@ class EvidenceReader:
                 position=envelope.position,
                 created_at_ms=envelope.created_at_ms,
                 received_at_ms=row.received_at_ms,
-                observed_at_ms=tuple(observed_at_ms(observation) for observation in envelope.observations),
+                observed_at_ms=observed_at_ms(envelope.observations),
             )
         )
 

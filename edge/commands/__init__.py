@@ -1,0 +1,1 @@
+"""The commands of ``cairn-edge``, one module a group; each has ``add_to(verbs, common)``."""

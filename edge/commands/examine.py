@@ -1,0 +1,38 @@
+"""``doctor`` and ``replay``: what is wrong, and what would be counted."""
+
+from argparse import ArgumentParser
+from typing import Final
+
+from edge.commands.words import Verbs, add_command, later
+
+_DEFAULT_CLASSES: Final = "person,bicycle,car,motorcycle,bus,truck"
+
+
+def add_to(verbs: Verbs, common: ArgumentParser) -> None:
+    """Add ``doctor`` and ``replay``."""
+    add_command(
+        verbs,
+        common,
+        "doctor",
+        later("edge.commands.doing.doctor:doctor"),
+        says="check everything, say what to do",
+        example="doctor --dir ./door",
+    )
+    _add_replay(verbs, common)
+
+
+def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
+    parser = add_command(
+        verbs,
+        common,
+        "replay",
+        later("edge.commands.doing.replay:replay_video"),
+        says="count what a video shows, offline; JSON on stdout",
+        example="replay street.mp4 --model yolox_nano.onnx",
+    )
+    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument("--model", default="yolox-nano", help="name in the model store, or path of an .onnx file")
+    parser.add_argument(
+        "--classes", default=_DEFAULT_CLASSES, help=f"what to count (default {_DEFAULT_CLASSES}; '' all)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads for the model (default 1)")
