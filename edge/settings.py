@@ -52,7 +52,9 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What to look for."""
 
     name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
-    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    threads: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: all cores but one
+    runner: str = ""  # what runs it, in the place of what its manifest says
+    runner_fallback: bool = False  # whether ONNX Runtime may stand in for a runner that cannot work here
     classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
 
 
