@@ -1,0 +1,142 @@
+"""Where the device's key is: in a file beside the settings, or in a token that never shows it."""
+
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+
+from edge.home import KEY_FILE, KEY_LABEL_FILE
+from edge.identity import IdentityError, create_key_file, load_key_file, read_private, write_private
+from protocol.identity import Signer
+
+if TYPE_CHECKING:
+    from edge.token_key import KeyToken
+
+_PIN_MAX_BYTES: Final = 256
+_LABEL_MAX_BYTES: Final = 255
+_OWN_PREFIX: Final = "CAIRN_EDGE_"  # variables of that name are settings, and a PIN is none
+
+
+class KeyPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the key is. The PIN is never a setting: it is read from a file or a variable at each login.
+
+    Raises:
+        ValueError: a token is meant, and something to find or open it by is missing.
+    """
+
+    source: Literal["file", "pkcs11"] = "file"
+    module: str = ""  # path of the PKCS#11 module, like /usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so
+    token: str = ""  # the token's label
+    label: str = ""  # the key's label on it
+    pin_file: str = ""  # a file with the PIN, readable by its owner alone
+    pin_variable: str = ""  # or the name of an environment variable
+
+    def __post_init__(self) -> None:
+        if self.source == "file":
+            return
+        if not (self.module and self.token and self.label):
+            raise ValueError("a key in a token needs module, token and label")
+        if bool(self.pin_file) == bool(self.pin_variable):
+            raise ValueError("a key in a token needs either pin_file or pin_variable")
+        if self.pin_variable.startswith(_OWN_PREFIX):
+            raise ValueError(f"pin_variable must not begin with {_OWN_PREFIX}: take a name like CAIRN_PIN")
+
+
+def open_signer(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> Signer:
+    """Return the key of the device in ``directory``, ready to sign; keep its memory out of core dumps.
+
+    Raises:
+        IdentityError: it cannot be had; the message says what to do.
+    """
+    _no_core_dumps()
+    if place.source == "file":
+        return load_key_file(directory / KEY_FILE)
+    return open_token(place, directory, environment).load(key_label(place, directory))
+
+
+def create_signer(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> Signer:
+    """Make the key of a new device; in a token, under the label that ``place`` names.
+
+    Raises:
+        IdentityError: there is one already, or it cannot be made.
+    """
+    if place.source == "file":
+        return create_key_file(directory / KEY_FILE)
+    return open_token(place, directory, environment).create(place.label)
+
+
+def has_key(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> bool:
+    """Whether the device in ``directory`` has its key already.
+
+    Raises:
+        IdentityError: the token cannot be asked.
+    """
+    if place.source == "file":
+        return (directory / KEY_FILE).exists()
+    return open_token(place, directory, environment).find(key_label(place, directory)) is not None
+
+
+def open_token(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> "KeyToken":
+    """Return the token that ``place`` names; nothing is asked of it yet.
+
+    Raises:
+        IdentityError: the binding is not installed.
+    """
+    try:
+        from edge.token_key import KeyToken  # noqa: PLC0415 # a hardware runtime, needed by few
+    except ModuleNotFoundError as error:
+        raise IdentityError("a key in a token needs more: run `pip install 'cairn-network[hsm]'`") from error
+    return KeyToken(place.module, place.token, pin=lambda: _read_pin(place, directory, environment))
+
+
+def key_label(place: KeyPlace, directory: Path) -> str:
+    """Return the label of the device's key in its token: after a rotation not the one in the settings any more.
+
+    Raises:
+        IdentityError: the file that names it cannot be read.
+    """
+    path = directory / KEY_LABEL_FILE
+    try:
+        return read_private(path, at_most=_LABEL_MAX_BYTES + 1).decode().strip()
+    except FileNotFoundError:
+        return place.label
+    except (OSError, UnicodeDecodeError) as error:
+        raise IdentityError(f"{path} cannot be read ({error}): restore it from your copy") from error
+
+
+def write_key_label(folder: Path, label: str) -> None:
+    """Let the device in ``folder`` use the key with that label from now on.
+
+    Raises:
+        IdentityError: the label is too long or has several lines.
+        OSError: not written.
+    """
+    if not label.strip() or len(label.splitlines()) != 1 or len(label.encode()) > _LABEL_MAX_BYTES:
+        raise IdentityError(f"a key's label is one line of at most {_LABEL_MAX_BYTES} bytes")
+    write_private(folder / KEY_LABEL_FILE, label.strip().encode() + b"\n")
+
+
+def _read_pin(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> str:
+    if place.pin_variable:
+        pin = environment.get(place.pin_variable, "")
+        if not pin:
+            raise IdentityError(f"the variable {place.pin_variable} holds no PIN: set it, or name a pin_file in [key]")
+        return pin
+    path = directory / Path(place.pin_file).expanduser()  # a whole path stays as it is
+    try:
+        pin = read_private(path, at_most=_PIN_MAX_BYTES).decode().strip()
+    except OSError as error:
+        raise IdentityError(f"the PIN in {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        pin = ""  # no cause is chained: it would carry the PIN
+    if not pin:
+        raise IdentityError(f"{path} holds no PIN: write it there, alone, and `chmod 600` it")
+    return pin
+
+
+def _no_core_dumps() -> None:
+    """A crash must not write the key to the disk; nor may a child's, which has nothing that a dump could explain."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
