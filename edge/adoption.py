@@ -17,11 +17,21 @@ import structlog
 from edge.errors import EdgeError
 from edge.home import ADOPTION_FILE, OWNER_FILE
 from edge.identity import read_private, sync_directory, write_private
-from protocol.adoption import SECRET_BYTES, AdoptionLink, parse_adoption, short_code
+from protocol.adoption import SECRET_BYTES, AdoptionLink, parse_adoption
+from protocol.adoption import short_code as short_code  # noqa: PLC0414 # whoever shows a device shows its code
 from protocol.errors import ProtocolError
 from protocol.identity import PublicKey
 
-__all__ = ["Adoption", "AdoptionError", "OwnerRecord", "create_secret", "owner_of", "set_owner", "short_code"]
+__all__ = [
+    "Adoption",
+    "AdoptionError",
+    "OwnerRecord",
+    "create_secret",
+    "owner_of",
+    "renew_secret",
+    "set_owner",
+    "short_code",
+]
 
 _RECORD_MAX_BYTES: Final = 4_096
 _ACCOUNT: Final = r"^0x[0-9a-f]{40}\Z"
@@ -97,6 +107,19 @@ def create_secret(directory: Path) -> None:
         return
     except OSError as error:
         raise AdoptionError(f"cannot write {directory / ADOPTION_FILE}: {error.strerror}") from error
+
+
+def renew_secret(directory: Path) -> None:
+    """Make another secret: what was printed before adopts nothing any more.
+
+    Raises:
+        AdoptionError: it cannot be written.
+    """
+    try:
+        (directory / ADOPTION_FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise AdoptionError(f"cannot write {directory / ADOPTION_FILE}: {error.strerror}") from error
+    create_secret(directory)
 
 
 def set_owner(directory: Path, owner: bytes, *, told_by: str, is_replacing: bool = False) -> None:

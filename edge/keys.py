@@ -67,6 +67,33 @@ def create_signer(place: KeyPlace, directory: Path, environment: Mapping[str, st
     return open_token(place, directory, environment).create(place.label)
 
 
+def make_next_key(
+    place: KeyPlace, directory: Path, environment: Mapping[str, str], *, folder: Path, label: str
+) -> Signer:
+    """Make the key that follows the one of the device in ``directory``, and in ``folder`` what names it.
+
+    Called again after a crash, it takes what it made; nobody else ever used that. ``label`` is for keys in a token.
+
+    Raises:
+        IdentityError: it cannot be made, or the token holds a key of that label already.
+    """
+    if place.source == "file":
+        path = folder / KEY_FILE
+        return load_key_file(path) if path.exists() else create_key_file(path)
+    token = open_token(place, directory, environment)
+    if not (folder / KEY_LABEL_FILE).exists():
+        if not label:
+            raise IdentityError("say how the new key is to be called in its token: --key-label NAME")
+        if token.find(label) is not None:
+            raise IdentityError(f"the token holds a key {label!r} already: choose another --key-label")
+        try:
+            write_key_label(folder, label)
+        except OSError as error:
+            raise IdentityError(f"cannot write {folder}: {error.strerror}") from error
+    made = key_label(place, folder)
+    return token.find(made) or token.create(made)
+
+
 def has_key(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> bool:
     """Whether the device in ``directory`` has its key already.
 
@@ -75,7 +102,11 @@ def has_key(place: KeyPlace, directory: Path, environment: Mapping[str, str]) ->
     """
     if place.source == "file":
         return (directory / KEY_FILE).exists()
-    return open_token(place, directory, environment).find(key_label(place, directory)) is not None
+    token = open_token(place, directory, environment)
+    try:
+        return token.find(key_label(place, directory)) is not None
+    finally:
+        token.close()
 
 
 def open_token(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> "KeyToken":

@@ -23,6 +23,7 @@ from pkcs11.exceptions import (
     PinLenRange,
     PinLocked,
     PKCS11Error,
+    UserAlreadyLoggedIn,
     UserPinNotInitialized,
 )
 
@@ -170,7 +171,11 @@ class KeyToken:
             ) from error
         pin = self._pin()
         try:
-            return self._library.get_token(token_label=self._label).open(user_pin=pin, rw=True)
+            token = self._library.get_token(token_label=self._label)
+            try:
+                return token.open(user_pin=pin, rw=True)
+            except UserAlreadyLoggedIn:  # a login is the whole program's, not one session's
+                return token.open(rw=True)
         except _PIN_TROUBLES as error:
             self._pin_trouble = (
                 f"the token {self._label!r} refuses the PIN ({type(error).__name__}): mend it, then start again; a few "
