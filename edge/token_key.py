@@ -130,8 +130,8 @@ class KeyToken:
     def _public(self, key_label: str) -> bytes | None:
         """Return the 32 bytes of the public key with that label; None if there is none."""
         try:
-            session = self._opened()
-            shown = session.get_key(object_class=ObjectClass.PUBLIC_KEY, key_type=KeyType.EC_EDWARDS, label=key_label)
+            shown = self._object(ObjectClass.PUBLIC_KEY, key_label)
+            self._private_key(key_label)  # a later search could fall on a session that has died, which is noisy
             curve, point = bytes(shown[Attribute.EC_PARAMS]), bytes(shown[Attribute.EC_POINT])
         except NoSuchKey:
             return None
@@ -144,12 +144,19 @@ class KeyToken:
         return raw
 
     def _private_key(self, key_label: str) -> Any:  # noqa: ANN401
-        session = self._opened()
         if key_label not in self._private:
-            self._private[key_label] = session.get_key(
-                object_class=ObjectClass.PRIVATE_KEY, key_type=KeyType.EC_EDWARDS, label=key_label
-            )
+            self._private[key_label] = self._object(ObjectClass.PRIVATE_KEY, key_label)
         return self._private[key_label]
+
+    def _object(self, kind: ObjectClass, key_label: str) -> Any:  # noqa: ANN401
+        wanted = {Attribute.CLASS: kind, Attribute.KEY_TYPE: KeyType.EC_EDWARDS, Attribute.LABEL: key_label}
+        # The search is read to its end: one that is left open would outlive the session.
+        found = list(self._opened().get_objects(wanted))
+        if not found:
+            raise NoSuchKey
+        if len(found) > 1:
+            raise MultipleObjectsReturned
+        return found[0]
 
     def _opened(self) -> Any:  # noqa: ANN401 # the binding's sessions are not one type
         if self._session is None:
