@@ -24,21 +24,31 @@ def terminal_text(text: str) -> str:
     return out.getvalue()
 
 
+def require_picture(path: Path | None) -> None:
+    """Return quietly if a QR code could be saved at ``path``, or none is wanted: asked before anything is made.
+
+    Raises:
+        QrError: another kind of file, or one that is there already.
+    """
+    if path is None:
+        return
+    if path.suffix.removeprefix(".").lower() not in _KINDS:
+        raise QrError(f"{path} is neither .svg nor .png: name the picture device.svg or device.png")
+    if path.exists():
+        raise QrError(f"{path} is there already: name another picture")
+
+
 def save_picture(text: str, path: Path) -> None:
     """Write the QR code of ``text`` to ``path``, an .svg or .png, readable by its owner alone: it may hold a secret.
 
     Raises:
         QrError: another kind of file, there already, or not writable.
     """
-    kind = path.suffix.removeprefix(".").lower()
-    if kind not in _KINDS:
-        raise QrError(f"{path} is neither .svg nor .png: name the picture device.svg or device.png")
+    require_picture(path)
     picture = io.BytesIO()
-    segno.make_qr(text, error="m").save(picture, kind=kind, scale=8)
+    segno.make_qr(text, error="m").save(picture, kind=path.suffix.removeprefix(".").lower(), scale=8)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(picture.getvalue())
-    except FileExistsError as error:
-        raise QrError(f"{path} is there already: name another picture") from error
     except OSError as error:
         raise QrError(f"cannot write {path}: {error.strerror}") from error

@@ -10,6 +10,7 @@ from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_WELL
 from edge.home import KEY_FILE
 from edge.hub_lookup import ask_hub, is_private_line
+from edge.qr import require_picture
 from edge.settings import SETTINGS_FILE, EdgeSettings, settings_of
 from edge.setup import SetupError, found, key_with_sequence, scaled, toml_text
 from protocol.identity import Signer
@@ -20,6 +21,7 @@ Every value can be overridden by CAIRN_EDGE_<TABLE>_<NAME> in the environment.""
 
 def init(options: Namespace) -> int:
     """Make a device; print its did:key."""
+    require_picture(options.qr_file)
     tables = _tables(options)
     settings = settings_of(tables, {}, origin="the command line")
 

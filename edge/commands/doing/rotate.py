@@ -16,6 +16,7 @@ from edge.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain
 from edge.home import RETIRED_FOLDER, SEQUENCE_FILE
 from edge.keys import make_next_key, open_signer
 from edge.outbox import OutboxLimits
+from edge.qr import require_picture
 from edge.rotation import (
     FarewellMark,
     RotationError,
@@ -41,6 +42,7 @@ _DISTRIBUTION: Final = "cairn-network"
 
 def rotate_key(options: Namespace) -> int:
     """Go on under a new key, or one step further towards it; print the did:key of the device as it is then."""
+    require_picture(options.qr_file)
     directory: Path = options.dir
     settings = load_settings(directory, os.environ)
     limits = _limits(settings)

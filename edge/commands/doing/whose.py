@@ -10,6 +10,7 @@ from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_WELL
 from edge.hub_lookup import ask_hub, post_adoption
 from edge.keys import open_signer
+from edge.qr import require_picture
 from edge.settings import load_settings
 from protocol.adoption import AdoptionLink, adopt, short_code
 from protocol.errors import MalformedError
@@ -19,6 +20,7 @@ _LINK_MAX: Final = 2_048
 
 def show(options: Namespace) -> int:
     """Print did:key and short code, a line each; the QR code goes to stderr and, if asked for, to a picture."""
+    require_picture(options.qr_file)
     settings = load_settings(options.dir, os.environ)
     device = open_signer(settings.key, options.dir, os.environ).public_key
     owner = owner_of(options.dir, settings)
