@@ -7,12 +7,16 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from edge.builder import Draft
+from edge.connection import Connection, UplinkError
+from edge.hearing import UnbelievableError, believed_beacon
 from edge.home import OUTBOX_FILE, SEQUENCE_FILE
 from edge.outbox import Outbox, OutboxLimits, Waiting
 from edge.rotation import FarewellMark, RotationError, is_delivered
@@ -25,11 +29,14 @@ from protocol.envelope import NO_MODEL, block_digest, parse_envelope
 from protocol.identity import Signer
 from protocol.observation import Gap, GapReason, Observation, Position, Succession
 from protocol.payload import VERSION
+from protocol.topics import beacon_topic
 from protocol.units import UnixMs
 
 _POLL_S: Final = 0.05
 _GOODBYE_S: Final = 3.0
 _BEACON_WAIT_S: Final = 10.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,7 @@ def _gap_of(waiting: tuple[Waiting, ...]) -> Gap:
 
 
 @contextmanager
-def speaking(speaker: Speaker, outbox: Outbox) -> Iterator[Uplink]:
+def speaking(speaker: Speaker, outbox: Outbox) -> Iterator[None]:
     """Let the device's uplink work while the block runs."""
     surroundings = Surroundings(speaker.now_ms, time.monotonic, random.SystemRandom().random)
     uplink = Uplink(
@@ -154,17 +161,38 @@ def speaking(speaker: Speaker, outbox: Outbox) -> Iterator[Uplink]:
     thread = threading.Thread(target=uplink.run, args=(stop,), name="uplink", daemon=True)
     thread.start()
     try:
-        yield uplink
+        yield
     finally:
         stop.set()
         thread.join(_GOODBYE_S)
 
 
-def hear_beacon(uplink: Uplink, *, at_most_s: float) -> Beacon | None:
-    """Wait for the hub's beacon, so that the last envelope proves its time; None: none came."""
-    _wait_until(lambda: uplink.state.beacon is not None, at_most_s=min(at_most_s, _BEACON_WAIT_S))
-    notice = uplink.state.beacon
-    return None if notice is None else notice.beacon
+def hear_beacon(speaker: Speaker, *, at_most_s: float) -> Beacon | None:
+    """Wait for the hub's beacon, so that the last envelope proves its time; None: none came.
+
+    Nothing is sent meanwhile: what is to be given up must not arrive all the same.
+    """
+    route = speaker.route
+    topic = beacon_topic(route.network)
+    connection = Connection(
+        client_id=route.device.name,
+        keepalive_s=speaker.limits.keepalive_s,
+        monotonic_s=time.monotonic,
+        is_persistent=False,
+    )
+    give_up_at_s = time.monotonic() + min(at_most_s, _BEACON_WAIT_S)
+    try:
+        connection.open(route.host, route.port, topics=(topic,))
+        while time.monotonic() < give_up_at_s:
+            for heard_on, block in connection.pump(_POLL_S):
+                with suppress(UnbelievableError):
+                    if heard_on == topic:
+                        return believed_beacon(block, hub=route.hub, network=route.network, held=None).beacon
+    except UplinkError as error:
+        log.warning("beacon_not_heard", reason=str(error))
+    finally:
+        connection.close()
+    return None
 
 
 def await_receipt(outbox: Outbox, mark: FarewellMark, *, at_most_s: float) -> bool:

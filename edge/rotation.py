@@ -192,7 +192,8 @@ def finish_rotation(directory: Path, *, limits: OutboxLimits, after_step: Step =
         if not under_way and mark is not None:
             outbox = Outbox.open(directory / OUTBOX_FILE, limits=limits)
             try:
-                if not is_delivered(outbox, mark):
+                # Whatever waits behind the farewell would be lost in silence with the outbox.
+                if not is_delivered(outbox, mark) or outbox.depth().envelopes:
                     return None
             finally:
                 outbox.close()

@@ -24,6 +24,7 @@ _FILES: Final = {
     "": ("adopt.html", "text/html"),
     ".js": ("adopt.js", "text/javascript"),
     ".css": ("adopt.css", "text/css"),
+    ".svg": ("adopt.svg", "image/svg+xml"),
 }
 _MOST_BYTES: Final = 1_024
 

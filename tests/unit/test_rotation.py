@@ -196,6 +196,20 @@ def test_nothing_switches_before_the_receipt(tmp_path: Path) -> None:
         (tmp_path / "next" / "farewell.json").unlink()
 
 
+def test_nothing_switches_while_something_waits_behind_the_farewell(tmp_path: Path) -> None:
+    old = make_device(tmp_path)
+    with pytest.raises(Killed):
+        rotate(tmp_path, killed_at(4))
+    mark_farewell(tmp_path, FarewellMark(3, block_digest(BLOCK).hex()))
+    outbox = Outbox.open(tmp_path / OUTBOX_FILE, limits=LIMITS)
+    outbox.append(Waiting(4, bytes(32), b"one more", NOW_MS))
+    assert finish_rotation(tmp_path, limits=LIMITS) is None
+    assert whole_device(tmp_path) == old
+    assert outbox.abandon(below=5) == 1
+    outbox.close()
+    assert finish_rotation(tmp_path, limits=LIMITS) is not None
+
+
 def test_a_running_agent_keeps_its_key(tmp_path: Path) -> None:
     make_device(tmp_path)
     rotate_until_farewell = killed_at(6)

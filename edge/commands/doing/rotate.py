@@ -18,7 +18,6 @@ from edge.keys import make_next_key, open_signer
 from edge.outbox import OutboxLimits
 from edge.qr import require_picture
 from edge.rotation import (
-    FarewellMark,
     RotationError,
     RotationPlan,
     farewell_of,
@@ -31,7 +30,6 @@ from edge.rotation import (
 from edge.sequence import read_ledger
 from edge.settings import EdgeSettings, load_settings
 from edge.uplink import Route, UplinkLimits
-from protocol.beacon import Beacon
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.identity import PublicKey, Signer
 from protocol.observation import Position
@@ -82,22 +80,14 @@ def _say_farewell(chain: Chain, plan: RotationPlan, signer: Signer, settings: Ed
     """Sign the last envelope unless it is signed; return whether the hub has receipted it."""
     speaker = _speaker(signer, settings, options.dir)
     mark = farewell_of(options.dir)
+    if mark is None:
+        beacon = None if options.later else hear_beacon(speaker, at_most_s=options.wait_s)
+        mark = say_farewell(speaker, chain, plan.succession, is_abandoning=options.abandon, beacon=beacon)
+        mark_farewell(options.dir, mark)
     if options.later:
-        if mark is None:
-            mark_farewell(options.dir, _signed(speaker, chain, plan, options, beacon=None))
         return False
-    with speaking(speaker, chain.outbox) as uplink:
-        if mark is None:
-            beacon = hear_beacon(uplink, at_most_s=options.wait_s)
-            mark = _signed(speaker, chain, plan, options, beacon=beacon)
-            mark_farewell(options.dir, mark)
+    with speaking(speaker, chain.outbox):
         return await_receipt(chain.outbox, mark, at_most_s=options.wait_s)
-
-
-def _signed(
-    speaker: Speaker, chain: Chain, plan: RotationPlan, options: Namespace, *, beacon: Beacon | None
-) -> FarewellMark:
-    return say_farewell(speaker, chain, plan.succession, is_abandoning=options.abandon, beacon=beacon)
 
 
 def _speaker(signer: Signer, settings: EdgeSettings, directory: Path) -> Speaker:
