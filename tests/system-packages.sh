@@ -1,6 +1,7 @@
 #!/bin/sh
 # What the tests need from the system and no package registry of Python or Node carries: a second broker, a database
-# server, a browser, a software HSM and a software TPM. Installs what is missing with apt-get where it may, and says what to do where it may not.
+# server, a browser, a software HSM, a software TPM. Installs what is missing with apt-get where it may, and says what
+# to do where it may not.
 set -eu
 missing=""
 [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null 2>&1 || missing="$missing mosquitto"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from edge.adoption import Adoption, owner_of
 from edge.awaiting import Meeting, await_owner
@@ -35,17 +35,23 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-@pytest.fixture
-def reader() -> Iterator[Reader]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         pytest.fail("no chromium on this machine: run tests/system-packages.sh")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_WORDS)
-        opened = Reader(browser)
+        opened = playwright.chromium.launch(executable_path=program, args=CHROMIUM_WORDS)
         yield opened
-        assert opened.close() == []
-        browser.close()
+        opened.close()
+
+
+@pytest.fixture
+def reader(browser: Browser) -> Iterator[Reader]:
+    """At the end no page may have complained."""
+    opened = Reader(browser)
+    yield opened
+    assert opened.close() == []
 
 
 class WaitingDevice:

@@ -1,5 +1,6 @@
 """One suite for every signer of a device: a key file, and a key in a real PKCS#11 token."""
 
+import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_nothing_shows_more_than_the_public_half(bench: Bench) -> None:
     signer = bench.create()
     assert repr(signer).partition("(")[2] == f"{signer.public_key.name})"
     assert PIN not in repr(vars(signer) if bench.token else signer)
+
+
+def test_a_crash_writes_no_key_to_the_disk(bench: Bench) -> None:
+    bench.create()
+    bench.open()
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
 
 
 # What can happen to a token alone

@@ -2,6 +2,7 @@
 
 import io
 import stat
+import sys
 from pathlib import Path
 
 import cv2
@@ -210,6 +211,16 @@ def test_a_device_may_keep_its_key_in_a_token(tmp_path: Path, capsys: pytest.Cap
         assert "--key-label" in capsys.readouterr().err
         assert init(tmp_path / "window", "--owner", OWNER, *token.words(), "--key-is-unused") == 0
         assert capsys.readouterr().out == made.out
+
+
+def test_a_token_without_its_binding_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "edge.token_key", None)  # what Python sees where the extra is not installed
+    words = ["--key-module", "/m.so", "--key-token", "t", "--key-pin-variable", "CAIRN_PIN"]
+    assert init(tmp_path / "door", *words) == 1
+    assert "pip install 'cairn-network[hsm]'" in capsys.readouterr().err
+    assert not (tmp_path / "door" / SETTINGS_FILE).exists()
 
 
 def test_a_key_that_never_signed_is_followed_without_a_farewell(
