@@ -27,7 +27,7 @@ class KeyPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     source: Literal["file", "pkcs11"] = "file"
-    module: str = ""  # path of the PKCS#11 module, like /usr/lib/x86_64-linux-gnu/pkcs11/libtpm2_pkcs11.so
+    module: str = ""  # path of the token's PKCS#11 module, a shared library
     token: str = ""  # the token's label
     label: str = ""  # the key's label on it
     pin_file: str = ""  # a file with the PIN, readable by its owner alone

@@ -1,4 +1,7 @@
-"""A device key that never leaves its token: an HSM, a TPM 2.0 through tpm2-pkcs11, a secure element, by PKCS#11.
+"""A device key that never leaves its token: an HSM, a smart card, a secure element, by its PKCS#11 module.
+
+The token must know Ed25519. Many do not, above all TPMs: tpm2-pkcs11 1.9 offers RSA and ECDSA alone (tried on swtpm).
+Such a one is told from the others at `init`, by a sentence.
 
 Ed25519 through CKM_EDDSA (PKCS#11 3.0; OASIS), pure, without context. The token makes the key, marks it sensitive and
 not extractable, and signs. What goes wrong drops the session; the next signature opens a new one, so a token that was
