@@ -45,9 +45,7 @@ def _add_init(verbs: Verbs, common: ArgumentParser) -> None:
         "--grid-udeg", type=int, default=1_000, metavar="UDEG", help="how coarse to publish (default 1000, about 111 m)"
     )
     _add_qr_file(parser)
-    token = parser.add_argument_group(
-        "a key in a token that knows Ed25519 (HSM, smart card, secure element) instead of a file"
-    )
+    token = parser.add_argument_group("a key in a token that knows Ed25519 (HSM, smart card) instead of a file")
     token.add_argument("--key-module", default="", metavar="PATH", help="the token's PKCS#11 module")
     token.add_argument("--key-token", default="", metavar="LABEL", help="the token's label")
     token.add_argument("--key-label", default="cairn", metavar="LABEL", help="the key's label (default cairn)")

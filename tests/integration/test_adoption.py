@@ -13,9 +13,14 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from edge.adoption import Adoption, owner_of
 from edge.awaiting import Meeting, await_owner
 from edge.cli import main
+from edge.connection import Connection
 from edge.home import ADOPTION_FILE, KEY_FILE
 from edge.identity import load_key_file
 from edge.settings import load_settings
+from hub.broker.address import BrokerAddress
+from hub.ingest.gauges import IntakeGauges
+from hub.ingest.inbox import Inbox
+from hub.ingest.subscriber import Subscriber
 from protocol.adoption import AdoptionLink, adopt, encode_adoption, short_code
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.payload import VERSION
@@ -190,3 +195,27 @@ def test_a_device_waits_until_its_broker_is_there(tmp_path: Path) -> None:
             broker.start()
             publish(broker.port, adoption_topic(NETWORK, name), right, retain=True)
             wait_until(lambda: device.owner is not None, at_most_s=20, what="the device heard it")
+
+
+def test_what_a_hub_leaves_for_a_device_can_be_taken_away_again(tmp_path: Path) -> None:
+    def heard(port: int) -> list[tuple[str, bytes]]:
+        """What lies there for whoever comes now: the broker sends what it kept before anything new."""
+        connection = Connection(client_id="late", keepalive_s=30, monotonic_s=time.monotonic, is_persistent=False)
+        connection.open("127.0.0.1", port, topics=("left/one", "left/two"))
+        messages: list[tuple[str, bytes]] = []
+        while ("left/two", b"2") not in messages:
+            messages += connection.pump(0.1)
+        connection.close()
+        return messages
+
+    with running_broker("mosquitto", tmp_path / "broker") as broker:
+        address = BrokerAddress("127.0.0.1", broker.port)
+        subscriber = Subscriber(address, network=NETWORK, client_id="s", inbox=Inbox(), gauges=IntakeGauges())
+        subscriber.retain("left/one", b"1")  # before there is a connection
+        subscriber.retain("left/two", b"2")
+        subscriber.start()
+        assert subscriber.await_subscribed(20)
+        wait_until(lambda: ("left/one", b"1") in heard(broker.port), at_most_s=20, what="both lie there")
+        subscriber.retain("left/one", b"")
+        wait_until(lambda: ("left/one", b"1") not in heard(broker.port), at_most_s=20, what="one is taken away")
+        subscriber.stop()
