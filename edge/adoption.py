@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Final, Protocol, Self
 
 import msgspec
-import structlog
 
 from edge.errors import EdgeError
-from edge.home import ADOPTION_FILE, OWNER_FILE
 from edge.identity import read_private, sync_directory, write_private
+from edge.log import get_logger
+from edge.place import ADOPTION_FILE, OWNER_FILE
 from protocol.adoption import SECRET_BYTES, AdoptionLink, parse_adoption
 from protocol.adoption import short_code as short_code  # noqa: PLC0414 # whoever shows a device shows its code
 from protocol.errors import ProtocolError
@@ -36,7 +36,7 @@ __all__ = [
 _RECORD_MAX_BYTES: Final = 4_096
 _ACCOUNT: Final = r"^0x[0-9a-f]{40}\Z"
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class AdoptionError(EdgeError):

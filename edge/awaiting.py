@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from edge.adoption import Adoption, AdoptionError
 from edge.connection import Connection, UplinkError
+from edge.log import get_logger
 from protocol.identity import PublicKey
 from protocol.topics import adoption_topic
 
@@ -16,7 +15,7 @@ _POLL_S: Final = 0.2
 _FIRST_WAIT_S: Final = 0.5
 _WAIT_MAX_S: Final = 30.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

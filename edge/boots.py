@@ -12,21 +12,22 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired, run
-from typing import Annotated, Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
-import structlog
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from edge.anchors import BootPlace
 from edge.errors import EdgeError
-from edge.home import BOOTS_FILE
 from edge.identity import sync_directory
+from edge.log import get_logger
+from edge.place import BOOTS_FILE
 
 SEQUENCE_JUMP: Final = 1 << 32  # more envelopes than a device signs in 13 years at ten a second
 _TOOL_WAIT_S: Final = 20.0
 _COUNTER_BYTES: Final = 8
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class BootCounterError(EdgeError):
@@ -51,15 +52,6 @@ class BootCounter(Protocol):
             BootCounterError: it cannot be advanced, or never again.
         """
         ...
-
-
-class BootPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which counter, and how often it goes up."""
-
-    counter: Literal["none", "tpm"] = "none"
-    every: Annotated[int, Meta(ge=1, le=10_000)] = 1  # starts for one step: spares a counter that wears out
-    tpm_index: Annotated[int, Meta(ge=0x0180_0000, le=0x01BF_FFFF)] = 0x018C_A149  # an NV index of the TPM's owner
-    tpm_tcti: str = ""  # where the TPM is, in the words of tpm2-tools; empty: /dev/tpmrm0
 
 
 class BootCount(Struct, frozen=True):

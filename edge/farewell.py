@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from edge.builder import Draft
 from edge.connection import Connection, UplinkError
 from edge.hearing import UnbelievableError, believed_beacon
-from edge.home import OUTBOX_FILE, SEQUENCE_FILE
+from edge.log import get_logger
 from edge.outbox import Outbox, OutboxLimits, Waiting
+from edge.place import OUTBOX_FILE, SEQUENCE_FILE
 from edge.rotation import FarewellMark, RotationError, is_delivered
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
@@ -36,7 +35,7 @@ _POLL_S: Final = 0.05
 _GOODBYE_S: Final = 3.0
 _BEACON_WAIT_S: Final = 10.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

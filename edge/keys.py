@@ -3,12 +3,11 @@
 import resource
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
-from edge.home import KEY_FILE, KEY_LABEL_FILE
+from edge.anchors import KeyPlace
 from edge.identity import IdentityError, create_key_file, load_key_file, read_private, write_private
+from edge.place import KEY_FILE, KEY_LABEL_FILE
 from protocol.identity import Signer
 
 if TYPE_CHECKING:
@@ -16,32 +15,6 @@ if TYPE_CHECKING:
 
 _PIN_MAX_BYTES: Final = 256
 _LABEL_MAX_BYTES: Final = 255
-_OWN_PREFIX: Final = "CAIRN_EDGE_"  # variables of that name are settings, and a PIN is none
-
-
-class KeyPlace(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where the key is. The PIN is never a setting: it is read from a file or a variable at each login.
-
-    Raises:
-        ValueError: a token is meant, and something to find or open it by is missing.
-    """
-
-    source: Literal["file", "pkcs11"] = "file"
-    module: str = ""  # path of the token's PKCS#11 module, a shared library
-    token: str = ""  # the token's label
-    label: str = ""  # the key's label on it
-    pin_file: str = ""  # a file with the PIN, readable by its owner alone
-    pin_variable: str = ""  # or the name of an environment variable
-
-    def __post_init__(self) -> None:
-        if self.source == "file":
-            return
-        if not (self.module and self.token and self.label):
-            raise ValueError("a key in a token needs module, token and label")
-        if bool(self.pin_file) == bool(self.pin_variable):
-            raise ValueError("a key in a token needs either pin_file or pin_variable")
-        if self.pin_variable.startswith(_OWN_PREFIX):
-            raise ValueError(f"pin_variable must not begin with {_OWN_PREFIX}: take a name like CAIRN_PIN")
 
 
 def open_signer(place: KeyPlace, directory: Path, environment: Mapping[str, str]) -> Signer:

@@ -20,9 +20,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from edge.errors import EdgeError
-from edge.home import BOOTS_FILE, KEY_FILE, KEY_LABEL_FILE, OUTBOX_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.identity import sync_directory, write_private
 from edge.outbox import Outbox, OutboxLimits
+from edge.place import BOOTS_FILE, KEY_FILE, KEY_LABEL_FILE, OUTBOX_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.sequence import SequenceLedger
 from protocol.identity import PublicKey, Signer
 from protocol.observation import Succession, succession_words

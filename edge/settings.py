@@ -14,9 +14,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from edge.boots import BootPlace
+from edge.anchors import BootPlace, KeyPlace
 from edge.errors import EdgeError
-from edge.keys import KeyPlace
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
@@ -47,6 +46,7 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
     folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

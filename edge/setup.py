@@ -7,10 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, TypeVar
 
+from edge.anchors import KeyPlace
 from edge.errors import EdgeError
-from edge.home import SEQUENCE_FILE
 from edge.identity import create_key_file, load_key_file, sync_directory
-from edge.keys import KeyPlace, create_signer, has_key, open_signer
+from edge.keys import create_signer, has_key, open_signer
+from edge.place import SEQUENCE_FILE
 from edge.sequence import SequenceLedger, read_ledger
 from protocol.identity import KeyPair, Signer
 

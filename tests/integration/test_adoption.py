@@ -14,8 +14,8 @@ from edge.adoption import Adoption, owner_of
 from edge.awaiting import Meeting, await_owner
 from edge.cli import main
 from edge.connection import Connection
-from edge.home import ADOPTION_FILE, KEY_FILE
 from edge.identity import load_key_file
+from edge.place import ADOPTION_FILE, KEY_FILE
 from edge.settings import load_settings
 from hub.broker.address import BrokerAddress
 from hub.ingest.gauges import IntakeGauges

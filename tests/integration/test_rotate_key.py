@@ -7,10 +7,10 @@ import pytest
 
 from edge.builder import Draft
 from edge.cli import main
-from edge.home import KEY_FILE, KEY_LABEL_FILE, OUTBOX_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.identity import load_key_file
 from edge.keys import open_signer
 from edge.outbox import Outbox, OutboxLimits
+from edge.place import KEY_FILE, KEY_LABEL_FILE, OUTBOX_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.rotation import plan_of
 from edge.sequence import SequenceLedger, read_ledger
 from edge.settings import load_settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import pkcs11
 import pytest
 
-from edge.keys import KeyPlace
+from edge.anchors import KeyPlace
 from edge.token_key import KeyToken
 
 PIN = "24680"

@@ -14,8 +14,8 @@ from edge.adoption import (
     renew_secret,
     set_owner,
 )
-from edge.home import ADOPTION_FILE, OWNER_FILE
 from edge.identity import KeyFileError
+from edge.place import ADOPTION_FILE, OWNER_FILE
 from protocol.adoption import AdoptionLink, adopt, encode_adoption
 from protocol.errors import MalformedError
 from protocol.identity import KeyPair, PublicKey

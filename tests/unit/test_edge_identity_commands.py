@@ -11,8 +11,8 @@ import pytest
 
 from edge.adoption import Adoption, owner_of
 from edge.cli import main
-from edge.home import ADOPTION_FILE, KEY_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.identity import load_key_file
+from edge.place import ADOPTION_FILE, KEY_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.sequence import SequenceLedger, read_ledger
 from edge.settings import SETTINGS_FILE, SettingsError, load_settings, settings_of
 from protocol.adoption import AdoptionLink, short_code

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.home import BOOTS_FILE, KEY_FILE, OUTBOX_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
+from edge.anchors import KeyPlace
 from edge.identity import IdentityError, create_key_file, load_key_file
-from edge.keys import KeyPlace, make_next_key
+from edge.keys import make_next_key
 from edge.outbox import Outbox, OutboxLimits, Waiting
+from edge.place import BOOTS_FILE, KEY_FILE, OUTBOX_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from edge.rotation import (
     FarewellMark,
     RotationError,

@@ -16,12 +16,14 @@ from protocol.adoption import AdoptionLink, parse_adoption, parse_short_code, sh
 from protocol.car import read_car
 from protocol.cid import Cid
 from protocol.cose import open_sign1
-from protocol.envelope import open_envelope
+from protocol.envelope import Envelope, open_envelope
 from protocol.errors import MalformedError, ProtocolError, SignatureError
 from protocol.identity import KeyPair, PublicKey
 from protocol.manifest import EpochManifest, verdict_pages, verdict_rows
 from protocol.merkle import StandardTree, verify
+from protocol.observation import Succession
 from protocol.piece import Piece
+from protocol.succession import verify_succession
 from protocol.varint import decode_varint
 
 HERE = Path(__file__).resolve().parent
@@ -61,6 +63,12 @@ def _read_car(raw: bytes) -> int:
     return len(list(read_car(io.BytesIO(raw))))
 
 
+def _believe(block: bytes) -> Envelope:
+    signed, envelope = open_envelope(block)
+    verify_succession(envelope, signed.key)
+    return envelope
+
+
 READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "varint": ("hex", lambda text: decode_varint(bytes.fromhex(text))),
     "cid": ("text", Cid.parse),
@@ -69,6 +77,7 @@ READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "envelope": ("block_hex", lambda text: open_envelope(bytes.fromhex(text))),
     "adoption": ("payload_hex", lambda text: parse_adoption(bytes.fromhex(text))),
     "shortcode": ("text", parse_short_code),
+    "succession": ("block_hex", lambda text: _believe(bytes.fromhex(text))),
     "car": ("car_hex", lambda text: _read_car(bytes.fromhex(text))),
 }
 
@@ -121,6 +130,20 @@ def test_adoptions_fit_the_secret_in_their_link() -> None:
         assert (adoption.owner.hex(), adoption.tag.hex()) == (case["owner_hex"], case["tag_hex"])
     for case in _cases("shortcode/valid"):
         assert short_code(PublicKey.parse(case["name"])) == case["code"] == parse_short_code(case["code"].lower())
+
+
+def test_successions_are_agreed_in_the_words_that_the_vectors_say() -> None:
+    for case in _cases("succession/valid"):
+        *_, succession = _believe(bytes.fromhex(case["block_hex"])).observations
+        assert isinstance(succession, Succession)
+        successor = KeyPair(bytes.fromhex(case["successor_seed_hex"]))
+        assert succession.successor == successor.public_key.key_id
+        assert succession.consent.hex() == case["consent_hex"] == successor.sign(bytes.fromhex(case["words_hex"])).hex()
+
+
+def test_an_envelope_whose_succession_is_void_is_a_good_envelope_all_the_same() -> None:
+    for case in _cases("succession/invalid"):
+        open_envelope(bytes.fromhex(case["block_hex"]))
 
 
 def test_car_files_read_back_with_offsets() -> None:

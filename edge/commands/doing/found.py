@@ -8,8 +8,8 @@ from typing import Final
 from edge.adoption import create_secret, owner_of
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_WELL
-from edge.home import KEY_FILE
 from edge.hub_lookup import ask_hub, is_private_line
+from edge.place import KEY_FILE
 from edge.qr import require_picture
 from edge.settings import SETTINGS_FILE, EdgeSettings, settings_of
 from edge.setup import SetupError, found, key_with_sequence, scaled, toml_text

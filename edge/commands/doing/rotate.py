@@ -13,9 +13,9 @@ from edge.builder import coarsened
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_UNDELIVERED, EXIT_WELL
 from edge.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain, say_farewell, speaking
-from edge.home import RETIRED_FOLDER, SEQUENCE_FILE
 from edge.keys import make_next_key, open_signer
 from edge.outbox import OutboxLimits
+from edge.place import RETIRED_FOLDER, SEQUENCE_FILE
 from edge.qr import require_picture
 from edge.rotation import (
     RotationError,
