@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from edge.anchors import BootPlace, KeyPlace
 from edge.errors import EdgeError
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
@@ -110,9 +111,12 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     network: Network
     hub: str  # did:key of the hub whose receipts and beacons count
-    owner: str  # 0x and 40 hexadecimal digits: the contributor's account
     broker: BrokerSettings
     position: PositionSettings
+    owner: str = ""  # 0x and 40 hexadecimal digits: the contributor's account; empty: the device waits for an adoption
+    hub_url: str = ""  # where the hub's pages are: for the link in the QR code
+    key: KeyPlace = KeyPlace()
+    boots: BootPlace = BootPlace()
     camera: CameraSettings = CameraSettings()
     model: ModelSettings = ModelSettings()
     sensors: SensorSettings = SensorSettings()
@@ -122,7 +126,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def __post_init__(self) -> None:
         self.hub_key()
-        if not _ADDRESS.fullmatch(self.owner):
+        if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
 
     def hub_key(self) -> PublicKey:
@@ -133,7 +137,13 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise SettingsError(f"hub = {self.hub[:80]!r} is not a did:key: copy it from the operator") from error
 
     def owner_address(self) -> bytes:
-        """Return the owner's account, 20 bytes."""
+        """Return the owner's account, 20 bytes.
+
+        Raises:
+            SettingsError: none is set; see edge/adoption.py for a device that was adopted.
+        """
+        if not self.owner:
+            raise SettingsError("this device has no owner yet: let it be adopted (`cairn-edge id` shows how)")
         return bytes.fromhex(self.owner.removeprefix("0x"))
 
 
