@@ -36,21 +36,34 @@ def add_to(verbs: Verbs, common: ArgumentParser) -> None:
 def status(options: Namespace) -> int:
     """Print the status once, or again and again; exit status 0 if the agent is at work and well."""
     paint = paint_for(sys.stdout, os.environ)
-    while True:
-        view = read_view(options.dir)
-        if view is None:
-            raise NoStatusError(f"there is no status in {options.dir}: has the agent run? Start `cairn-edge run`")
-        now_ms = time.time_ns() // 1_000_000
-        is_at_work = view.is_fresh(now_ms=now_ms)
-        if options.json:
-            indent = None if options.watch else 2
-            print(json.dumps({"is_at_work": is_at_work, **msgspec.to_builtins(view)}, indent=indent), flush=True)
-        else:
-            shown = "\n".join(lines_of(view, now_ms=now_ms, paint=paint))
-            print((CLEAR_SCREEN if options.watch and sys.stdout.isatty() else "") + shown, flush=True)
-        if not options.watch:
-            return EXIT_WELL if is_at_work and view.trouble is None else EXIT_PROBLEM
-        time.sleep(_EVERY_S)
+    if not options.watch:
+        view = _shown(options, paint)
+        is_at_work = view.is_fresh(now_ms=_clock_ms())
+        return EXIT_WELL if is_at_work and view.trouble is None else EXIT_PROBLEM
+    try:
+        while True:
+            _shown(options, paint)
+            time.sleep(_EVERY_S)
+    except KeyboardInterrupt:  # the way to end it
+        return EXIT_WELL
+
+
+def _shown(options: Namespace, paint: Paint) -> StatusView:
+    view = read_view(options.dir)
+    if view is None:
+        raise NoStatusError(f"there is no status in {options.dir}: has the agent run? Start `cairn-edge run`")
+    now_ms = _clock_ms()
+    if options.json:
+        said = {"is_at_work": view.is_fresh(now_ms=now_ms), **msgspec.to_builtins(view)}
+        print(json.dumps(said, indent=None if options.watch else 2), flush=True)
+    else:
+        shown = "\n".join(lines_of(view, now_ms=now_ms, paint=paint))
+        print((CLEAR_SCREEN if options.watch and sys.stdout.isatty() else "") + shown, flush=True)
+    return view
+
+
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def lines_of(view: StatusView, *, now_ms: int, paint: Paint) -> Iterator[str]:
@@ -99,7 +112,9 @@ def _seeing(view: StatusView) -> str:
     if view.inferred_ppm is not None:
         words.append(f"the model looked at {view.inferred_ppm // 10_000} %")
     if view.model:
-        words.append(f"{view.model} on {view.provider}" if view.provider else view.model)
+        words.append(
+            f"{view.model} on {view.provider.removesuffix('ExecutionProvider')}" if view.provider else view.model
+        )
     return ", ".join(words)
 
 

@@ -21,7 +21,7 @@ _REACH_S: Final = 2.0
 _LOOK_S: Final = 6.5  # whatever a driver or a name server does
 # One opening, one picture: a doctor tells what is, it does not wait until all is well again.
 HASTY: Final = LiveSettings(
-    open_timeout_ms=3_500,
+    open_timeout_ms=3_000,
     read_timeout_ms=2_000,
     attempts_max=1,
     pause_first_ms=1,

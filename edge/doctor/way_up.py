@@ -1,7 +1,6 @@
 """The way to the hub: what waits in the outbox, whether the broker answers, whether the hub is there."""
 
 from edge.doctor.check import Finding, ill, well
-from edge.doctor.hub_word import PATIENCE_S
 from edge.doctor.patient import Patient
 from edge.outbox import OutboxError, peek_depth
 
@@ -49,5 +48,5 @@ def look_at_hub(patient: Patient) -> Finding | None:
             f"{patient.files.settings}"
         )
     if word.beacon_round is None:
-        return ill(f"no beacon was heard within {PATIENCE_S:.0f} s: ask the operator")
+        return ill(f"no beacon was heard within {word.waited_s:.0f} s: ask the operator")
     return well(f"beacon {word.beacon_round} heard, signed by the hub")

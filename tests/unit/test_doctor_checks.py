@@ -20,6 +20,7 @@ from edge.doctor.rights import look_at_rights
 from edge.doctor.service import look_at_service
 from edge.doctor.table import CHECKS
 from edge.doctor.way_up import look_at_broker, look_at_hub, look_at_outbox
+from edge.identity import load_key_file
 from edge.outbox import Outbox, OutboxLimits, Waiting
 from protocol.units import UnixMs
 from tests.support.edge_machine import ADRIFT, JETSON, PI, Bed, change, program
@@ -69,17 +70,11 @@ def test_a_check_with_nothing_to_look_at_says_nothing(bed: Bed) -> None:
 
 def test_a_key_that_others_can_read_is_closed(bed: Bed) -> None:
     path = bed.device / "device.key"
-    assert BY_NAME["key"].look(bed.patient()) == well(f"{self_did(path)}")
+    assert BY_NAME["key"].look(bed.patient()) == well(load_key_file(path).public_key.did)
     path.chmod(0o640)
     outcome = mended(bed, "key")
     assert (outcome.is_well, path.stat().st_mode & 0o777) == (True, 0o600)
     assert "may have copied it" in str(outcome.did)
-
-
-def self_did(path: Path) -> str:
-    from edge.identity import load_key_file  # noqa: PLC0415 - only here
-
-    return load_key_file(path).public_key.did
 
 
 def test_a_key_that_is_gone_or_no_key_is_beyond_a_fix(bed: Bed) -> None:

@@ -52,7 +52,7 @@ def is_valid(record: Health) -> bool:
 
 def test_every_field_is_what_its_name_says() -> None:
     assert gather(BUSY, START) == Health(
-        measured_at_ms=1_800_000_600_000,
+        measured_at_ms=UnixMs(1_800_000_600_000),
         uptime_s=600,
         captured_mfps=15_000,
         analysed_mfps=10_000,
