@@ -1,6 +1,5 @@
 """Room on the disk, and how much of its life is gone."""
 
-import shutil
 import tempfile
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ def look_at_room(patient: Patient) -> Finding:
     directory = patient.directory
     try:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".doctor-"):
-            free_bytes = shutil.disk_usage(directory).free
+            free_bytes = patient.world.free_bytes(directory)
     except OSError as error:
         return ill(f"{directory} cannot be written ({error.strerror}): check its rights and its disk")
     if free_bytes < _ROOM_MIN_BYTES:

@@ -1,6 +1,7 @@
 """The device under examination and the world around it; what several checks need is looked at once."""
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Told:
     warm_mdegc: int  # where the agent begins to slow down
 
 
+def free_bytes(directory: Path) -> int:
+    """Return the room on the file system of ``directory``."""
+    return shutil.disk_usage(directory).free
+
+
 def owner_of(path: Path) -> int:
     """Return the user that ``path`` belongs to; of a link, not of what it points to."""
     return path.lstat().st_uid
@@ -63,6 +69,7 @@ class World:
     host: Host
     tools: Tools
     user_id: int
+    free_bytes: Callable[[Path], int] = free_bytes
     owner_of: Callable[[Path], int] = owner_of
     give: Callable[[Path, int], None] = give
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from edge.camera.frame import Camera, CameraError
 from edge.camera.live import LiveSettings
 from edge.camera.opening import open_camera, without_password
-from edge.doctor.check import Finding, ill, well
+from edge.doctor.check import Finding, ill, note, well
 from edge.doctor.patient import Patient
 from edge.sensors.sensor import SensorError
 from edge.sensors.sysfs import open_sensor
@@ -54,10 +54,14 @@ def look_at_camera(patient: Patient) -> Finding | None:
 
 
 def look_at_sensors(patient: Patient) -> Finding | None:
-    """Every sensor that is set gives a value."""
+    """Every sensor that is set gives a value; a running agent is asked, since a serial line has room for one reader."""
     told = patient.told
     if told is None:
         return None
+    running = patient.running
+    if told.sensor_sources and running is not None:
+        says = f"the running agent reads {len(told.sensor_sources)}, {running.sensor_failures} readings failed"
+        return note(f"{says}: check the wiring") if running.sensor_failures else well(says)
     at_ms = patient.world.now_ms()
     try:
         values = [f"{source} {open_sensor(source).read(at_ms=at_ms).value}" for source in told.sensor_sources]

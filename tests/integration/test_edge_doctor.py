@@ -216,6 +216,19 @@ def test_the_camera_of_a_running_agent_is_never_touched(bed: Bed) -> None:
     assert camera_says(bed, "rtsp://127.0.0.1:9/live").grade is Grade.ILL
 
 
+def test_the_sensors_of_a_running_agent_are_not_opened_a_second_time(bed: Bed) -> None:
+    bed.sensors = ("thermal:no-such",)
+    bed.now_ms = NOW_MS
+    news: dict[str, object] = {"is_running": True, "updated_at_ms": NOW_MS, "sensor_failures": 0}
+    (bed.device / "status.json").write_text(json.dumps(news))
+    finding = look_at_sensors(bed.patient())
+    assert finding == Finding(Grade.WELL, "the running agent reads 1, 0 readings failed")
+    (bed.device / "status.json").write_text(json.dumps(news | {"sensor_failures": 3}))
+    finding = look_at_sensors(bed.patient())
+    assert finding is not None
+    assert finding.grade is Grade.NOTE
+
+
 def test_sensors_well_and_ill(bed: Bed) -> None:
     assert look_at_sensors(bed.patient()) == Finding(Grade.WELL, "none are set")
     bed.sensors = ("thermal:no-such",)

@@ -100,6 +100,7 @@ class Bed:
         self.hub_word = HubWord("127.0.0.1:9", broker_complaint="the broker 127.0.0.1:9 cannot be reached")
         self.clock: KernelClock | None = IN_STEP
         self.user_id = 0  # root
+        self.free_bytes = 5 << 30
         self.owners: dict[str, int] = {}  # by name; 1000 where not named
         self.camera = ""
         self.model = "yolox-nano"
@@ -117,6 +118,7 @@ class Bed:
             host=Host(self.root, ask_kernel_clock=lambda: self.clock),
             tools=Tools(str(self.programs)),
             user_id=self.user_id,
+            free_bytes=lambda _: self.free_bytes,
             owner_of=lambda path: self.owners.get(path.name, 1_000),
             give=lambda path, user_id: self.owners.update({path.name: user_id}),
         )

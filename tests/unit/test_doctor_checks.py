@@ -162,6 +162,8 @@ def test_a_lock_folder_with_something_in_it_is_left_to_its_owner(bed: Bed) -> No
 
 def test_a_disk_without_room_or_rights_is_found(bed: Bed) -> None:
     assert grade(look_at_room, bed.patient()) is Grade.WELL
+    bed.free_bytes = 99 << 20
+    assert look_at_room(bed.patient()) == ill(f"only 99 MiB are free under {bed.device}: make room")
     patient = bed.patient()
     patient.directory = bed.device / "nowhere"
     assert grade(look_at_room, patient) is Grade.ILL

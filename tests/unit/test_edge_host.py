@@ -43,6 +43,12 @@ def test_a_bare_machine_tells_nothing_and_invents_nothing(tmp_path: Path) -> Non
     assert (host.over_current_events(), host.model_name()) == (None, None)
 
 
+def test_a_zone_that_always_lies_is_not_believed_even_where_it_is_the_only_one(tmp_path: Path) -> None:
+    change(tmp_path, "sys/class/thermal/thermal_zone0/type", "PMIC-Die\n")
+    change(tmp_path, "sys/class/thermal/thermal_zone0/temp", "100000\n")
+    assert Host(tmp_path).soc_mdegc() is None
+
+
 def test_the_voltage_alarm_counts_where_the_firmware_does_not_answer(tmp_path: Path) -> None:
     quiet = {path: text for path, text in PI.items() if "get_throttled" not in path}
     root = machine(tmp_path / "pi5", quiet)
