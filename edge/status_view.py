@@ -21,7 +21,7 @@ _Word = Annotated[str, Meta(max_length=120)]
 _Sentence = Annotated[str, Meta(max_length=600)]
 
 
-class ProcessView(Struct, frozen=True, kw_only=True):
+class PartView(Struct, frozen=True, kw_only=True):
     """One process of the agent."""
 
     name: _Word
@@ -100,7 +100,7 @@ class StatusView(Struct, frozen=True, kw_only=True):
     unbelievable: int = 0
     sensor_failures: int = 0
 
-    processes: tuple[ProcessView, ...] = ()
+    processes: tuple[PartView, ...] = ()
     peak_rss_kib: int | None = None
     health: dict[str, int | None] = {}  # the fields of `Health` that are known
 
