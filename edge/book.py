@@ -109,6 +109,12 @@ class Book(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             given_up_observations=self.given_up_observations + gap.observations,
         )
 
+    def with_abandoned(self, *, observations: int) -> "Book":
+        """An envelope was given up, and that has been told already."""
+        return msgspec.structs.replace(
+            self, given_up=self.given_up + 1, given_up_observations=self.given_up_observations + observations
+        )
+
     def with_told(self, gaps: Iterable[Gap]) -> "Book":
         """These gaps stand in an envelope now."""
         told = set(gaps)

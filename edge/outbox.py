@@ -26,7 +26,7 @@ import msgspec
 from edge.book import Book, Writes
 from edge.errors import EdgeError
 from edge.identity import sync_directory
-from edge.outbox_policy import OutboxLimits, make_room
+from edge.outbox_policy import OutboxLimits, abandon, make_room
 from edge.outbox_rows import COLUMNS, Change, Waiting, insert, read_book, release, waiting_of, write_book
 from edge.outbox_tables import (
     connect,
@@ -91,6 +91,7 @@ class Outbox:
         self._book = read_book(connection)
         self._writes = self._writes_before = self._book.writes
         self._is_flushing = True
+        (self._version,) = connection.execute("PRAGMA data_version").fetchone()
 
     @classmethod
     def open(cls, path: Path, *, limits: OutboxLimits) -> Self:
@@ -188,6 +189,17 @@ class Outbox:
                 yield from (waiting_of(row, priority) for row in rows)
                 after = rows[-1][0]
 
+    def abandon(self, *, below: int) -> int:
+        """Give up, without a receipt, every envelope with a sequence below ``below``; return how many there were.
+
+        The caller has signed a gap that says so, and has appended it first: nothing is lost in silence.
+
+        Raises:
+            OutboxError: not written; nothing was changed.
+        """
+        with self.change() as change:
+            return abandon(change, below=below)
+
     def depth(self) -> OutboxDepth:
         """Return how much waits.
 
@@ -248,6 +260,7 @@ class Outbox:
                     connection.execute(f"PRAGMA synchronous={'FULL' if is_flushed else 'NORMAL'}")
                     self._is_flushing = is_flushed
                 connection.execute("BEGIN IMMEDIATE")
+                change.book = self._present_book()
                 yield change
                 if has_changed := connection.total_changes != changes or change.book is not self._book:
                     change.book = _with_write(change.book, self._writes, is_flushed=is_flushed)
@@ -264,6 +277,15 @@ class Outbox:
                 # The bytes are known afterwards only: the next transaction books them.
                 writes, more_bytes = change.book.writes, written_bytes() - before_bytes
                 self._writes = msgspec.structs.replace(writes, written_bytes=writes.written_bytes + more_bytes)
+
+    def _present_book(self) -> Book:
+        """The books, read again if somebody else has written: `cairn-edge rotate-key` may follow an agent at once."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._version = version
+            self._book = read_book(self._connection)
+            self._writes = self._book.writes
+        return self._book
 
     def _begin_anew(self) -> None:
         """The settings may ask for fewer receipts than at the last start. And what a hub refused is offered again."""

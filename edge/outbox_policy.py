@@ -50,6 +50,21 @@ def make_room(change: Change, limits: OutboxLimits, *, now_ms: UnixMs) -> None:
             return  # records alone are left: they stay
 
 
+def abandon(change: Change, *, below: int) -> int:
+    """Take out every envelope below that sequence; return how many. A gap that says so is signed already."""
+    doomed = [
+        (priority, sequence, observations)
+        for priority in Priority
+        for sequence, observations in change.connection.execute(
+            f"SELECT sequence, observations FROM {table_of(priority)} WHERE sequence < ?", (below,)
+        )
+    ]
+    for priority, sequence, observations in doomed:
+        remove(change, priority, sequence)
+        change.book = change.book.with_abandoned(observations=observations)
+    return len(doomed)
+
+
 def _give_up_old(change: Change, priority: Priority, *, before_ms: int) -> None:
     """Give up the first envelopes of a class as long as they are older than that."""
     if change.book.classes[priority].waiting == 0:

@@ -201,3 +201,22 @@ def test_the_enrollment_is_remembered_and_forgotten(outbox: Outbox, lane: Lane, 
 def test_limits_that_hold_nothing_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         OutboxLimits(**wrong)
+
+
+def test_what_is_abandoned_is_gone_and_the_chain_goes_on(outbox: Outbox) -> None:
+    outbox.append([waiting(sequence) for sequence in (1, 2, 3)])
+    assert outbox.abandon(below=3) == 2
+    assert [each.sequence for each in outbox.waiting(at_most=9)] == [3]
+    assert (outbox.depth().envelopes, outbox.depth().block_bytes) == (1, cost_bytes(100))
+    assert outbox.last() == Link(3, (3).to_bytes(32))
+    assert (outbox.book.given_up, outbox.book.given_up_observations, outbox.book.gaps) == (2, 2, ())
+    outbox.append([waiting(4)])
+
+
+def test_books_are_read_again_when_somebody_else_has_written(outbox: Outbox, path: Path) -> None:
+    outbox.append([waiting(1)])
+    other = Outbox.open(path, limits=LIMITS)
+    other.append([waiting(2)])
+    other.close()
+    outbox.append([waiting(3)])
+    assert (outbox.book.signed, outbox.depth().envelopes) == (3, 3)
