@@ -89,7 +89,8 @@ class Outbox:
         self.limits = limits
         self._lock = threading.Lock()
         self._book = read_book(connection)
-        self._writes = self._writes_before = self._book.writes
+        self._book_before = self._book
+        self._writes = self._book.writes
         self._is_flushing = True
         (self._version,) = connection.execute("PRAGMA data_version").fetchone()
 
@@ -105,7 +106,7 @@ class Outbox:
                 connection = connect(path)
                 stack.callback(connection.close)
                 if is_of_another_release(connection):
-                    raise OutboxError(f"{path} is of another release of the agent: install that one, or move it away")
+                    raise OutboxError(_another_release(path))
                 make_tables(connection)
                 outbox = cls(path, connection, limits)
                 outbox._begin_anew()
@@ -128,7 +129,13 @@ class Outbox:
     @property
     def writes(self) -> Writes:
         """How much was written to the disk since `open`."""
-        return self._writes.since(self._writes_before)
+        return self._writes.since(self._book_before.writes)
+
+    @property
+    def lost(self) -> tuple[int, int]:
+        """How many envelopes and observations were given up since `open`: what health records tell."""
+        book, before = self._book, self._book_before
+        return book.given_up - before.given_up, book.given_up_observations - before.given_up_observations
 
     def append(self, envelopes: Sequence[Waiting], *, lost: Gap | None = None, told: Sequence[Gap] = ()) -> None:
         """Keep ``envelopes`` in one transaction, the last one as the end of the chain; durable on return.
@@ -305,6 +312,10 @@ def _with_write(book: Book, before: Writes, *, is_flushed: bool) -> Book:
     return msgspec.structs.replace(book, writes=writes)
 
 
+def _another_release(path: Path) -> str:
+    return f"{path} is of another release of the agent: install that one and let it deliver, or move the file away"
+
+
 def look_into(path: Path, *, limits: OutboxLimits | None = None) -> Outbox:
     """Return the outbox at ``path`` for reading; an agent may be using it. Close it again.
 
@@ -314,6 +325,8 @@ def look_into(path: Path, *, limits: OutboxLimits | None = None) -> Outbox:
     connection: sqlite3.Connection | None = None
     try:
         connection = connect_to_look(path)
+        if is_of_another_release(connection):
+            raise OutboxError(_another_release(path))
         return Outbox(path, connection, limits or OutboxLimits())
     except sqlite3.Error as error:
         if connection is not None:

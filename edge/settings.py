@@ -170,6 +170,9 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         hubs = [self.hub_key(), *(each.public_key() for each in self.more_hubs)]
         if len(set(hubs)) != len(hubs):
             raise SettingsError("a hub stands in more_hubs that is there already: each hub once")
+        brokers = [(self.broker.host, self.broker.port), *((each.host, each.port) for each in self.more_hubs)]
+        if len(set(brokers)) != len(brokers):
+            raise SettingsError("two hubs on one broker would take each other's connection: each needs its own")
         if self.uplink.receipts_required > len(hubs):
             raise SettingsError(
                 f"uplink.receipts_required = {self.uplink.receipts_required}, but there are {len(hubs)} hubs: "

@@ -185,6 +185,19 @@ def test_a_full_disk_is_a_sentence_and_mends_itself(disk: SmallDisk) -> None:
         assert writer.outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_a_start_on_a_full_disk_is_a_sentence_and_the_next_one_finds_everything(disk: SmallDisk) -> None:
+    with writer_in(disk.folder) as writer:
+        writer.note(1, 2)
+        writer.write()
+    with disk.full():
+        with pytest.raises(OutboxError, match=r"full|check the disk"):
+            Outbox.open(disk.folder / "outbox.db", limits=OutboxLimits())
+        with pytest.raises(SequenceError, match="free or unlock the disk"):
+            SequenceLedger.open(disk.folder / "sequence.json")
+    with writer_in(disk.folder) as writer:
+        assert writer.stored() == [1, 2]
+
+
 def test_what_a_full_disk_costs_in_the_end_is_told(disk: SmallDisk) -> None:
     with writer_in(disk.folder) as writer:
         writer.note(0)

@@ -1,12 +1,13 @@
 """The outbox: keeps what it accepted until final receipts, gives up by its policy alone, says what is wrong."""
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge.book import cost_bytes
-from edge.outbox import Link, Outbox, OutboxError, OutboxLimits, Waiting, peek_depth
+from edge.outbox import Link, Outbox, OutboxError, OutboxLimits, Waiting, look_into, peek_depth
 from edge.outbox_lane import Lane
 from edge.priority import Priority
 from protocol.envelope import MAX_ENVELOPE_BYTES
@@ -159,6 +160,18 @@ def test_a_damaged_file_says_what_to_do(path: Path) -> None:
     path.write_bytes(b"this is no database" * 500)
     with pytest.raises(OutboxError, match="move it away"):
         Outbox.open(path, limits=LIMITS)
+
+
+def test_a_file_of_another_release_is_left_alone(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE fact (name TEXT)")  # as before there were classes
+    connection.close()
+    for open_it in (Outbox.open, look_into):
+        with pytest.raises(OutboxError, match="another release"):
+            open_it(path, limits=LIMITS)
+    connection = sqlite3.connect(path)
+    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("fact",)]
+    connection.close()
 
 
 def test_a_place_that_does_not_exist_says_what_to_do(tmp_path: Path) -> None:

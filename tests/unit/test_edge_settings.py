@@ -145,6 +145,7 @@ def test_more_hubs_are_tables_of_their_own() -> None:
     [
         ({"uplink": {"receipts_required": 2}}, "there are 1 hubs"),
         ({"more_hubs": [{"key": HUB.did, "host": "x"}]}, "each hub once"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "host": "127.0.0.1"}]}, "two hubs on one broker"),
         ({"more_hubs": [{"key": "did:key:zNo", "host": "x"}]}, "copy it from the operator"),
         ({"more_hubs": [{"key": OTHER_HUB.did, "hots": "x"}]}, "hots|host"),
         ({"outbox": {"max_age_h": 0}}, "max_age_h"),
