@@ -30,11 +30,11 @@ class Lane:
             OutboxError: it cannot be remembered.
         """
         self._outbox = outbox
-        rows = outbox.rows("SELECT number, enrolled FROM hub WHERE key_id = ?", hub.key_id)
+        rows = outbox.file.rows("SELECT number, enrolled FROM hub WHERE key_id = ?", hub.key_id)
         if not rows:
-            with outbox.change() as change:
+            with outbox.file.change() as change:
                 change.connection.execute("INSERT INTO hub (key_id) VALUES (?)", (hub.key_id,))
-            rows = outbox.rows("SELECT number, enrolled FROM hub WHERE key_id = ?", hub.key_id)
+            rows = outbox.file.rows("SELECT number, enrolled FROM hub WHERE key_id = ?", hub.key_id)
         self._number: int
         self._enrolled: bytes | None
         self._number, self._enrolled = rows[0]
@@ -53,7 +53,7 @@ class Lane:
             if book.classes[priority].waiting == 0 or self._from[priority] > book.last_sequence:
                 continue
             table = table_of(priority)
-            rows = self._outbox.rows(
+            rows = self._outbox.file.rows(
                 f"SELECT {COLUMNS} FROM {table} WHERE sequence BETWEEN ? AND ? "
                 f"AND NOT EXISTS (SELECT 1 FROM answer WHERE sequence = {table}.sequence AND hub = ?) "
                 f"AND NOT EXISTS (SELECT 1 FROM refusal WHERE sequence = {table}.sequence AND hub = ?) "
@@ -81,7 +81,7 @@ class Lane:
             OutboxError: not written; nothing was changed.
         """
         settled: list[int] = []
-        with self._outbox.change(is_flushed=False) as change:
+        with self._outbox.file.change(is_flushed=False) as change:
             for line in lines:
                 found = find(change, line.sequence)
                 if found is None or found[1] != line.digest or self._has_answered(change, line.sequence):
@@ -113,7 +113,7 @@ class Lane:
         Raises:
             OutboxError: not written.
         """
-        with self._outbox.change() as change:
+        with self._outbox.file.change() as change:
             change.connection.execute("UPDATE hub SET enrolled = ? WHERE number = ?", (block, self._number))
         self._enrolled = block
 

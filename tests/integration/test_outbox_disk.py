@@ -182,7 +182,7 @@ def test_a_full_disk_is_a_sentence_and_mends_itself(disk: SmallDisk) -> None:
         assert not writer.scribe.trouble
         assert writer.scribe.waiting == 0
         assert writer.stored() == list(range(track_id + 1))
-        assert writer.outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert writer.outbox.file.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_a_start_on_a_full_disk_is_a_sentence_and_the_next_one_finds_everything(disk: SmallDisk) -> None:

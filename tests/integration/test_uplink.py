@@ -208,12 +208,12 @@ def test_a_disk_that_takes_no_receipts_costs_a_resend_and_no_connection(broker: 
         wait_until(lambda: device.left == 0, at_most_s=10, what="the outbox is empty")
         listening.is_silent = True
         device.sign(1)
-        device.outbox._connection.execute("PRAGMA query_only=1")
+        device.outbox.file.connection.execute("PRAGMA query_only=1")
         listening.is_silent = False
         taken = listening.hub.taken
         wait_until(lambda: listening.hub.taken > taken + 1, at_most_s=15, what="it is sent again")
         assert (device.left, device.uplink.state.is_connected) == (1, True)
-        device.outbox._connection.execute("PRAGMA query_only=0")
+        device.outbox.file.connection.execute("PRAGMA query_only=0")
         wait_until(lambda: device.left == 0, at_most_s=15, what="the outbox is empty again")
         assert device.outbox.tally()[Verdict.DUPLICATE] >= 1
         assert device.uplink.state.connections == 1

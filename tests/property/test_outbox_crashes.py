@@ -125,7 +125,7 @@ class DeviceHistory(RuleBasedStateMachine):
 
     @rule()
     def disk_fills_up_for_one_envelope(self) -> None:
-        connection = self.outbox._connection
+        connection = self.outbox.file.connection
         connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
         before = self.outbox.depth()
         try:

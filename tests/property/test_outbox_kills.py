@@ -124,7 +124,7 @@ def revived(folder: Path, disk: Disk) -> Path:
 def check_revived(folder: Path, possible: list[Book]) -> None:
     outbox = Outbox.open(folder / "outbox.db", limits=SMALL)
     envelopes = list(outbox.every_one())
-    assert outbox._connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert outbox.file.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert outbox.book in possible
     assert outbox.book.waiting == len(envelopes)
     assert outbox.book.signed == outbox.book.released + outbox.book.waiting + outbox.book.given_up
@@ -136,7 +136,7 @@ def test_two_hundred_torn_writes_leave_a_state_that_there_was_and_nothing_flushe
     dice = random.Random(SEED)
     (folder / "whole").mkdir()
     desk = Desk.open(folder / "whole")
-    desk.outbox._connection.execute("PRAGMA wal_autocheckpoint=40")  # so that many a step writes back into the file
+    desk.outbox.file.connection.execute("PRAGMA wal_autocheckpoint=40")  # so that many a step writes back into the file
     desk.sign(count=60)
     flushed, possible, undone = Disk.of(folder / "whole"), [desk.outbox.book], 0
     for _ in range(TEARS):

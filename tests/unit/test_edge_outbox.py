@@ -133,26 +133,26 @@ def test_only_the_last_receipts_are_kept(path: Path) -> None:
 
 def test_a_disk_that_fills_up_is_one_sentence_and_loses_nothing(outbox: Outbox, lane: Lane) -> None:
     outbox.append([waiting(1)])
-    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
-    outbox._connection.execute(f"PRAGMA max_page_count={pages}")
+    pages = outbox.file.connection.execute("PRAGMA page_count").fetchone()[0]
+    outbox.file.connection.execute(f"PRAGMA max_page_count={pages}")
     with pytest.raises(OutboxError, match="is full: free some space"):
         outbox.append([waiting(2, size_bytes=30_000)])
     assert sequences(lane) == [1]
     assert outbox.last() == Link(1, (1).to_bytes(32))
     assert outbox.depth().envelopes == 1
-    outbox._connection.execute("PRAGMA max_page_count=100000")
+    outbox.file.connection.execute("PRAGMA max_page_count=100000")
     outbox.append([waiting(2, size_bytes=30_000)])
     assert sequences(lane) == [1, 2]
 
 
 def test_a_disk_that_turned_read_only_is_one_sentence(outbox: Outbox, lane: Lane) -> None:
     outbox.append([waiting(1)])
-    outbox._connection.execute("PRAGMA query_only=1")
+    outbox.file.connection.execute("PRAGMA query_only=1")
     with pytest.raises(OutboxError, match="cannot be written"):
         outbox.append([waiting(2)])
     with pytest.raises(OutboxError, match="cannot be written"):
         lane.settle([line(1)], receipt=b"r", heard_at_ms=HEARD_MS)
-    outbox._connection.execute("PRAGMA query_only=0")
+    outbox.file.connection.execute("PRAGMA query_only=0")
     assert sequences(lane) == [1]
 
 
@@ -183,9 +183,9 @@ def test_every_commit_is_fsynced(outbox: Outbox, lane: Lane) -> None:
     for size_bytes in (100, 30_000):
         before = outbox.writes
         outbox.append([waiting(size_bytes, size_bytes)])
-        assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert outbox.file.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert outbox.writes.flushed == before.flushed + 1
-    assert outbox._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert outbox.file.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_somebody_else_may_look_without_changing_anything(outbox: Outbox, lane: Lane, path: Path) -> None:

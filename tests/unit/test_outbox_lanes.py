@@ -84,13 +84,13 @@ def test_what_was_answered_is_not_walked_over_again(desk: Desk) -> None:
         steps += 1
         return 0
 
-    desk.outbox._connection.set_progress_handler(count, 1)
+    desk.outbox.file.connection.set_progress_handler(count, 1)
     assert offered(desk, 0) == [5]
     few, steps = steps, 0
     fresh = Lane(desk.outbox, HUB)
     assert [each.sequence for each in fresh.waiting(at_most=99)] == [5]
     assert few < steps
-    desk.outbox._connection.set_progress_handler(None, 0)
+    desk.outbox.file.connection.set_progress_handler(None, 0)
 
 
 def test_higher_classes_are_sent_first(desk: Desk) -> None:

@@ -57,9 +57,9 @@ def test_only_what_is_signed_waits_for_the_disk(outbox: Outbox) -> None:
     assert (after.transactions, after.flushed) == (before.transactions + 1, before.flushed + 1)
     lane.settle([accepted(1), accepted(2)], receipt=b"receipt", heard_at_ms=NOW_MS)
     assert (outbox.writes.transactions, outbox.writes.flushed) == (after.transactions + 1, after.flushed)
-    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
+    assert outbox.file.connection.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL
     outbox.append([envelope(3)])
-    assert outbox._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert outbox.file.connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_what_was_written_is_counted_over_the_life_of_the_outbox(outbox: Outbox, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def _steps_of(outbox: Outbox, one: Waiting) -> int:
         steps += 1
         return 0
 
-    outbox._connection.set_progress_handler(count, 1)
+    outbox.file.connection.set_progress_handler(count, 1)
     outbox.append([one])
-    outbox._connection.set_progress_handler(None, 1)
+    outbox.file.connection.set_progress_handler(None, 1)
     return steps

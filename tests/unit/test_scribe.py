@@ -85,7 +85,7 @@ def test_each_class_travels_in_an_envelope_of_its_own_and_one_write_serves_all(d
 
 
 def test_what_found_no_room_in_memory_is_told_in_a_signed_record(desk: Desk) -> None:
-    desk.outbox._connection.execute("PRAGMA query_only=1")
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
     for track_id in range(1, 8):
         desk.scribe.note([seen(track_id)])
         desk.time.s += 1
@@ -93,7 +93,7 @@ def test_what_found_no_room_in_memory_is_told_in_a_signed_record(desk: Desk) -> 
     assert desk.scribe.trouble is not None
     lost, kept = desk.scribe.refused, desk.scribe.waiting
     assert (lost + kept, kept) == (7, 4)
-    desk.outbox._connection.execute("PRAGMA query_only=0")
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
     desk.time.s += 60
     desk.scribe.write(beacon=BEACON)
     assert not desk.scribe.trouble
@@ -130,7 +130,7 @@ def test_gaps_gather_while_a_record_of_them_is_on_its_way(desk: Desk) -> None:
 
 
 def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
-    desk.outbox._connection.execute("PRAGMA query_only=1")
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
     desk.scribe.note([seen(1)])
     tries = 0
     for _ in range(1_000):  # ten minutes
@@ -139,7 +139,7 @@ def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
         desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
         tries += desk.scribe._retry_at_s != before
     assert 20 <= tries <= 26
-    desk.outbox._connection.execute("PRAGMA query_only=0")
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
     desk.time.s += 30
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     assert desk.scribe.signed == 1
@@ -147,10 +147,10 @@ def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
 
 
 def test_the_last_chance_does_not_wait_for_its_turn(desk: Desk) -> None:
-    desk.outbox._connection.execute("PRAGMA query_only=1")
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
     desk.scribe.note([seen(1)])
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
-    desk.outbox._connection.execute("PRAGMA query_only=0")
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     assert desk.scribe.signed == 0
     desk.scribe.retry_now()
