@@ -17,8 +17,8 @@ from edge.hearing import UnbelievableError, believed_beacon
 from edge.identity import KeyFileError, load_key_file
 from edge.opening import open_named_model, open_timed_camera
 from edge.outbox import OutboxError, OutboxLimits, peek_depth
-from edge.sensors.sensor import SensorError
-from edge.sensors.sysfs import open_sensor
+from edge.sensors.asking import read_once, words_of
+from edge.sensors.sensor import SensorAddress, SensorError
 from edge.sequence import SequenceError, read_ledger
 from edge.status import AgentStatus
 from edge.uplink import Route
@@ -114,7 +114,11 @@ def check_model(name_or_path: str, *, directory: Path, threads: int) -> Check:
 def check_sensors(sources: tuple[str, ...], *, now_ms: UnixMs) -> Check:
     """Every sensor that is set gives a value."""
     try:
-        values = [f"{source} {open_sensor(source).read(at_ms=now_ms).value}" for source in sources]
+        addresses = [SensorAddress.parse(source) for source in sources]
+        values = [
+            f"{address} {', '.join(words_of(each) for each in read_once(address, at_ms=now_ms))}"
+            for address in addresses
+        ]
     except SensorError as error:
         return _ill("sensors", str(error))
     return _well("sensors", ", ".join(values) or "none are set")
