@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from edge.sensors.sensor import SensorError
 
 _CHUNK_BYTES: Final = 4_096
-_FORGET_CHUNKS_MAX: Final = 64
+_FORGET_CHUNKS_MAX: Final = 2_048
 _PAUSE_MIN_S: Final = 1.0
 _PAUSE_MAX_S: Final = 30.0
 _CONNECT_S: Final = 3.0
@@ -65,7 +65,7 @@ def open_serial(path: Path, *, baud: int) -> Port:
     speed: int = getattr(termios, f"B{baud}")
     descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        tty.setraw(descriptor)
+        tty.setraw(descriptor, termios.TCSANOW)  # not the default, which throws away what has arrived
         mode = termios.tcgetattr(descriptor)
         mode[2] = mode[2] & ~(termios.CSTOPB | termios.CRTSCTS) | termios.CLOCAL | termios.CREAD
         mode[4] = mode[5] = speed
@@ -123,10 +123,13 @@ class SteadyLine:
         return chunk
 
     def forget(self) -> None:
-        """Throw away what has arrived and was not received."""
-        for _ in range(_FORGET_CHUNKS_MAX):
-            if self._port is None or not self.receive(0):
-                return
+        """Throw away what has arrived and was not received; who hung up on a bad listener is called again at once."""
+        try:
+            for _ in range(_FORGET_CHUNKS_MAX):
+                if self._port is None or not self._port.receive(0):
+                    return
+        except OSError:
+            self.close()
 
     def close(self) -> None:
         """Close the port if it is open."""

@@ -65,7 +65,8 @@ class Sensor(Protocol):
         """Wait for the next measurement, a few seconds at most, and return what it says; at least one thing.
 
         Args:
-            at_ms: the device's clock at the moment of the call; nothing returned is older.
+            at_ms: the device's clock at the moment of the call. Nothing returned is older, unless the sensor is read
+                again and again without a pause: then nothing is left out.
 
         Raises:
             SensorError: absent, silent, or not a number in its physical range. It may be asked again.

@@ -10,7 +10,7 @@ from edge.sensors.sensor import Measurement, SensorError
 from protocol.units import UnixMs
 
 QUIET_S: Final = 0.25  # what speaks once a second pauses longer than this after each burst
-_STALE_AFTER_S: Final = 2.0  # what has lain in the port for longer is thrown away
+_STALE_AFTER_S: Final = 0.2  # who asks after a longer pause wants to know how it is now, not what lies in the port
 
 
 class Listener(Protocol):

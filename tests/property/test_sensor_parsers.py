@@ -1,4 +1,4 @@
-"""Any bytes at all: no parser fails, keeps more than it may, or says what cannot be; what is written well is read back."""
+"""Any bytes at all: no parser fails or says what cannot be, and what is written well is read back."""
 
 from collections.abc import Callable
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
+from edge.sensors.sensor import Sensor
 from protocol.units import UnixMs
 
 NOW_MS = UnixMs(1_796_000_000_000)  # 2026-11-30
@@ -116,18 +117,32 @@ class Cable:
     def __init__(self) -> None:
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._theirs)
+        os.set_blocking(self._ours, False)
         self.path = os.ttyname(self._theirs)
+        # No number of a descriptor is used after it is closed: it would be somebody else's.
+        self._lock = threading.Lock()
+        self._is_plugged = True
 
-    def say(self, words: bytes) -> None:
-        """Write all of ``words``; waits while the other side does not read."""
+    def say(self, words: bytes, *, waits: bool = True) -> None:
+        """Write all of ``words``; what finds no room waits for it, or is lost as on a real cable."""
         while words:
-            words = words[os.write(self._ours, words) :]
+            with self._lock:
+                if not self._is_plugged:
+                    return
+                with suppress(BlockingIOError):
+                    words = words[os.write(self._ours, words) :]
+                    continue
+            if not waits:
+                return
+            threading.Event().wait(0.001)
 
     def unplug(self) -> None:
         """Make the port go away."""
-        for end in (self._ours, self._theirs):
-            with suppress(OSError):
-                os.close(end)
+        with self._lock:
+            if self._is_plugged:
+                self._is_plugged = False
+                os.close(self._ours)
+                os.close(self._theirs)
 
     def __enter__(self) -> Self:
         return self
@@ -146,9 +161,9 @@ def talking(cable: Cable, words: Sequence[bytes], *, every_s: float = 0.02) -> I
     def talk() -> None:
         while not stop.is_set():
             for word in words:
-                with suppress(OSError):
-                    cable.say(word)
-                stop.wait(every_s)
+                cable.say(word, waits=False)
+                if stop.wait(every_s):
+                    return
 
     thread = threading.Thread(target=talk)
     thread.start()
@@ -204,6 +219,12 @@ SKY = {"class": "SKY", "hdop": 0.92, "uSat": 11, "satellites": [{"PRN": 2, "used
 def json_line(word: object) -> bytes:
     """Return ``word`` as gpsd writes it."""
     return json.dumps(word).encode() + b"\r\n"
+
+
+def read_to_the_end(sensor: Sensor) -> NoReturn:
+    """Read until it fails: what had already arrived when it went away may still be told."""
+    while True:
+        sensor.read(at_ms=NOW_MS)
 
 
 def sirf_places(log: bytes) -> list[tuple[float, float]]:

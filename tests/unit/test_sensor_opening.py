@@ -45,7 +45,7 @@ class Scripted:
     def name(self) -> str:
         return "scripted:"
 
-    def read(self, *, at_ms: UnixMs) -> tuple[Measurement, ...]:
+    def read(self, *, at_ms: UnixMs) -> tuple[Measurement, ...]:  # noqa: ARG002  # the seam gives the time
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, BaseException):
             raise answer

@@ -75,6 +75,16 @@ def test_who_comes_back_after_a_pause_gets_nothing_stale() -> None:
     assert first(sensor) == 500  # what lay in the port is gone, half a frame included
 
 
+def test_who_was_hung_up_on_for_not_listening_calls_again_at_once() -> None:
+    bench = Bench([sds011_frame(1, 9)])
+    sensor = bench.sensor()
+    assert first(sensor) == 100
+    bench.now_s += 60
+    bench.words = [sds011_frame(2, 9), OSError(errno.ECONNRESET, "reset"), sds011_frame(3, 9)]
+    assert first(sensor) == 300
+    assert (bench.opened, bench.closed) == (2, 1)
+
+
 def test_a_measurement_has_the_time_of_its_arrival() -> None:
     bench = Bench()
     sensor = bench.sensor()
