@@ -56,7 +56,8 @@ class _Turns:
         if self.is_busy or now_s < self.due_s:
             return
         # Turns that were missed are not made up for.
-        self.due_s = max(self.due_s + self._period_s, now_s)
+        next_s = self.due_s + self._period_s
+        self.due_s = next_s if next_s > now_s else now_s + self._period_s
         self._asked_at_s, self._complaint_s = now_s, now_s + HANGING_AFTER_S
         self._asked = self._thread.submit(self._read, now_ms)
         self._asked.add_done_callback(lambda _: wake())

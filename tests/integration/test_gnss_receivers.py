@@ -126,7 +126,8 @@ def test_nmea_is_read_from_a_serial_port_as_fast_as_it_comes_and_nothing_is_left
     with Cable() as cable:
         sensor = open_gnss(f"gnss:{cable.path}", monotonic_s=leisurely_s)
         # One burst of today before and after: the driver is in step when the walk begins, and the test knows its end.
-        writer = threading.Thread(target=cable.say, args=(burst() + spoken + burst("235958.00"),))
+        cable.say(burst())
+        writer = threading.Thread(target=cable.say, args=(spoken + burst("235958.00"),))
         writer.start()
         fixes = [next_fix(sensor) for _ in range(len(expected) + 2)]
         writer.join()

@@ -73,6 +73,7 @@ def test_the_quality_of_another_minute_is_forgotten() -> None:
         (b"HTTP/1.1 400 Bad Request\r\n", "no gpsd"),
         (b"[" * 60_000 + b"\n", "no gpsd"),
         (b'{"class":"TPV","lat":1e400}\n', "no gpsd"),
+        (b'{"class":"TPV","x":' + b"[" * 60_000 + b"\n", "no gpsd"),
         (b"\xff" * 70_000 + b"\n", "no gpsd"),
         (json_line({"class": "VERSION", "release": "3.25"}), "its receiver is silent"),
         (json_line({"class": "DEVICES", "devices": []}), "gpsd has no receiver"),

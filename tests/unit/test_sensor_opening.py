@@ -134,7 +134,8 @@ def test_each_sensor_has_its_own_period_and_missed_turns_are_not_made_up_for() -
     assert [type(message) for message in told].count(FixTold) == 2
     driven.now_s = 500
     assert len(driven.turn(answers=2)) == 2
-    assert driven.turn() == []
+    assert driven.rounds.next_s(at_most_s=1_000) == 510
+    assert driven.rounds.next_s(at_most_s=505) == 505
 
 
 def test_whatever_a_driver_raises_is_one_sentence_counted_and_the_rest_goes_on() -> None:

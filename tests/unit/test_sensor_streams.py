@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from edge.sensors.fix import Fix
 from edge.sensors.lines import Port, SteadyLine, open_serial
+from edge.sensors.nmea import NmeaListener
 from edge.sensors.particles import sds011_listener
 from edge.sensors.sensor import SensorError
 from edge.sensors.stream import StreamSensor
 from protocol.observation import Reading
-from tests.support.sensor_story import NOW_MS, sds011_frame
+from tests.support.sensor_story import NOW_MS, burst, sds011_frame
 
 
 @dataclass
@@ -73,6 +75,18 @@ def test_who_comes_back_after_a_pause_gets_nothing_stale() -> None:
     bench.now_s += 60
     bench.words = [sds011_frame(3, 9), sds011_frame(4, 9)[:7], b"", sds011_frame(4, 9)[7:], sds011_frame(5, 9)]
     assert first(sensor) == 500  # what lay in the port is gone, half a frame included
+
+
+def test_half_a_moment_of_a_minute_ago_is_not_told() -> None:
+    bench = Bench([burst("120000.00") + burst("120001.00")])
+    sensor = StreamSensor(bench.line(), NmeaListener(), name="gnss:", patience_s=5, monotonic_s=bench.clock_s)
+    (fix,) = sensor.read(at_ms=NOW_MS)
+    assert isinstance(fix, Fix)
+    bench.now_s += 60
+    bench.words = [b"", burst("120100.00")]
+    (later,) = sensor.read(at_ms=NOW_MS)
+    assert isinstance(later, Fix)
+    assert (later.time_ms or 0) - (fix.time_ms or 0) == 60_000
 
 
 def test_who_was_hung_up_on_for_not_listening_calls_again_at_once() -> None:

@@ -106,6 +106,13 @@ def test_a_device_at_the_edge_of_a_square_does_not_flicker_between_two() -> None
     assert squares == {52_519_500}
 
 
+def test_whoever_is_told_to_be_in_a_square_that_he_just_left_is_less_exact() -> None:
+    last = where(moved(52_519_990))
+    assert where(moved(52_520_030), last).position == Position(
+        Udeg(52_519_990), Udeg(13_404_500), 5_000 + 31 * 112, 90_000
+    )
+
+
 def test_a_device_that_moves_on_takes_its_square_along() -> None:
     last = where(moved(52_520_010))
     last = where(moved(52_521_100), last)  # 11 m outside with 5 m of accuracy
