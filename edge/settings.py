@@ -96,8 +96,8 @@ class SensorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         SettingsError: a source is no sensor's word, or stands there twice.
     """
 
-    # KIND:WHICH, with a period of its own KIND:WHICH@MS: hwmon:CHIP/temp1, iio:bme280/pressure, gnss:/dev/ttyUSB0@1000,
-    # gpsd:127.0.0.1:2947, sds011:/dev/ttyUSB1@300000
+    # KIND:WHICH, with a period of its own KIND:WHICH@MS: hwmon:CHIP/temp1, thermal:TYPE, iio:bme280/pressure,
+    # gnss:/dev/ttyUSB0@1000, gpsd:127.0.0.1:2947, sds011:/dev/ttyUSB1@300000, pms5003:/dev/ttyAMA0, simulated:pm
     sources: tuple[str, ...] = ()
     period_ms: Annotated[int, Meta(ge=PERIOD_MIN_MS, le=PERIOD_MAX_MS)] = 60_000
 

@@ -11,7 +11,8 @@ from edge.sensors.nmea import NmeaListener
 from edge.sensors.sensor import Sensor, SensorAddress, SensorError
 from edge.sensors.stream import StreamSensor
 
-_BAUD: Final = 9_600  # what NMEA receivers are born with; gpsd finds out others by itself
+_BAUD: Final = 9_600  # what most NMEA receivers are born with; gpsd finds out others by itself
+_BAUDS: Final = frozenset({4_800, 9_600, 19_200, 38_400, 57_600, 115_200, 230_400})
 _PATIENCE_S: Final = 3.0
 _GPSD_PORT: Final = 2_947
 
@@ -22,16 +23,15 @@ def open_gnss(
     listener: NmeaListener | None = None,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Sensor:
-    """Return the receiver on a serial port that speaks NMEA at 9600 baud: ``gnss:/dev/ttyUSB0``.
+    """Return the receiver on a serial port that speaks NMEA: ``gnss:/dev/ttyUSB0``, ``gnss:/dev/ttyUSB0,38400``.
 
     Raises:
-        SensorError: the address names no path. A port that is merely away raises from ``read``.
+        SensorError: the address names no path or no speed. A port that is merely away raises from ``read``.
     """
     where = _parsed(address)
-    if not where.rest.startswith("/"):
-        raise SensorError(f"{where} names no serial port: write gnss:/dev/ttyUSB0, or a path of /dev/serial/by-id")
+    path, baud = _path_and_baud(where)
     name = str(where)
-    line = SteadyLine(lambda: open_serial(Path(where.rest), baud=_BAUD), name=name, monotonic_s=monotonic_s)
+    line = SteadyLine(lambda: open_serial(path, baud=baud), name=name, monotonic_s=monotonic_s)
     return StreamSensor(line, listener or NmeaListener(), name=name, patience_s=_PATIENCE_S, monotonic_s=monotonic_s)
 
 
@@ -56,6 +56,16 @@ def open_gpsd(
 
 def _parsed(address: SensorAddress | str) -> SensorAddress:
     return SensorAddress.parse(address) if isinstance(address, str) else address
+
+
+def _path_and_baud(where: SensorAddress) -> tuple[Path, int]:
+    path, comma, digits = where.rest.partition(",")
+    if not path.startswith("/"):
+        raise SensorError(f"{where} names no serial port: write gnss:/dev/ttyUSB0, or a path of /dev/serial/by-id")
+    known = {str(baud): baud for baud in sorted(_BAUDS)}
+    if comma and digits not in known:
+        raise SensorError(f"{where} names no speed that a receiver has: write one of {', '.join(known)}")
+    return Path(path), known.get(digits, _BAUD)
 
 
 def _host_and_port(where: SensorAddress) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from edge.sensors.fix import EARLIEST_MS, RANGE_ERROR_MM, Fix, ReceiverTime, bel
 from edge.sensors.splitting import LineSplitter
 from protocol.units import Udeg, UnixMs
 
-TALKERS: Final = frozenset({"GP", "GN", "GL", "GA", "GB"})  # GPS, several, GLONASS, Galileo, BeiDou
+TALKERS: Final = frozenset({"GP", "GN", "GL", "GA", "GB", "BD"})  # GPS, several, GLONASS, Galileo, BeiDou twice
 KINDS: Final = frozenset({"RMC", "GGA", "GNS", "GSA"})
 _SENTENCE: Final = re.compile(rb"([A-Z0-9]{2})([A-Z0-9]{1,8}),([\x20-\x29\x2b-\x7e]*)\*([0-9A-Fa-f]{2})")
 _SENTENCE_MAX_BYTES: Final = 256  # the standard says 82; receivers with many satellites do not always listen
@@ -146,8 +146,8 @@ class NmeaListener:
             return "it speaks NMEA and tells no position: switch its RMC and GGA sentences on"
         if self.refused_lines or self._lines.dropped_bytes or self._lines.has_half:
             return (
-                "it speaks, but no NMEA: set its speed and protocol (9600 baud, NMEA), or let gpsd read it and write "
-                "gpsd:127.0.0.1:2947"
+                "it speaks, but no NMEA: write its speed behind its path (gnss:/dev/ttyUSB0,38400), set it to NMEA, "
+                "or let gpsd read it (gpsd:127.0.0.1:2947)"
             )
         return "it is silent: check its wiring and its power"
 

@@ -7,6 +7,7 @@ NMEA is what the serial driver is given. What is right is decoded apart from bot
 import math
 import re
 import socket
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -150,6 +151,17 @@ def test_a_receiver_that_speaks_another_language_is_recognised_as_one(assets: Pa
         with pytest.raises(SensorError, match=r"it speaks, but no NMEA: .* or let gpsd read it"):
             sensor.read(at_ms=NOW_MS)
         sensor.close()
+
+
+def test_a_receiver_may_have_another_speed() -> None:
+    for ending, speed in (("", termios.B9600), (",4800", termios.B4800), (",115200", termios.B115200)):
+        with Cable() as cable, talking(cable, [burst()]):
+            sensor = open_gnss(f"gnss:{cable.path}{ending}", monotonic_s=leisurely_s)
+            assert next_fix(sensor).dimension == 3
+            assert cable.baud() == speed
+            sensor.close()
+    with pytest.raises(SensorError, match="write one of 4800, 9600"):
+        open_gnss("gnss:/dev/ttyUSB0,1200")
 
 
 def test_a_port_that_is_unplugged_and_plugged_in_again_is_found_again(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import termios
 import threading
 import tty
 from collections.abc import Iterator, Sequence
@@ -135,6 +136,11 @@ class Cable:
             if not waits:
                 return
             threading.Event().wait(0.001)
+
+    def baud(self) -> int:
+        """Return the speed that the driver has set, in the terms of termios."""
+        speed: int = termios.tcgetattr(self._theirs)[5]
+        return speed
 
     def unplug(self) -> None:
         """Make the port go away."""

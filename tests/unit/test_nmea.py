@@ -42,7 +42,7 @@ def test_a_burst_is_one_fix_in_exact_units() -> None:
     assert (fix.lat_udeg, fix.lon_udeg, fix.time_ms) == (52_520_008, 13_404_954, NOON_MS)
 
 
-@pytest.mark.parametrize("talker", ["GP", "GN", "GL", "GA", "GB"])
+@pytest.mark.parametrize("talker", ["GP", "GN", "GL", "GA", "GB", "BD"])
 def test_every_constellation_may_talk(talker: str) -> None:
     bodies = (
         f"{talker}GGA,120000,5231.2005,N,01324.2972,E,2,05,1.5,30.0,M,,M,,",
