@@ -23,7 +23,7 @@ def open_gnss(
     listener: NmeaListener | None = None,
     monotonic_s: Callable[[], float] = time.monotonic,
 ) -> Sensor:
-    """Return the receiver on a serial port that speaks NMEA: ``gnss:/dev/ttyUSB0``, ``gnss:/dev/ttyUSB0,38400``.
+    """Return the receiver on a serial port that speaks NMEA: ``gnss:/dev/ttyUSB0``, ``gnss:/dev/ttyUSB0:38400``.
 
     Raises:
         SensorError: the address names no path or no speed. A port that is merely away raises from ``read``.
@@ -59,13 +59,15 @@ def _parsed(address: SensorAddress | str) -> SensorAddress:
 
 
 def _path_and_baud(where: SensorAddress) -> tuple[Path, int]:
-    path, comma, digits = where.rest.partition(",")
+    path, colon, digits = where.rest.rpartition(":")
+    if not (colon and digits.isascii() and digits.isdigit()):  # names of /dev/serial/by-path have colons of their own
+        path, digits = where.rest, str(_BAUD)
     if not path.startswith("/"):
         raise SensorError(f"{where} names no serial port: write gnss:/dev/ttyUSB0, or a path of /dev/serial/by-id")
     known = {str(baud): baud for baud in sorted(_BAUDS)}
-    if comma and digits not in known:
+    if digits not in known:
         raise SensorError(f"{where} names no speed that a receiver has: write one of {', '.join(known)}")
-    return Path(path), known.get(digits, _BAUD)
+    return Path(path), known[digits]
 
 
 def _host_and_port(where: SensorAddress) -> tuple[str, int]:

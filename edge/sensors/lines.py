@@ -82,7 +82,11 @@ def open_tcp(host: str, port: int, *, greeting: bytes) -> Port:
     Raises:
         OSError: nobody answers.
     """
-    with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+    try:
+        connection = socket.create_connection((host, port), timeout=_CONNECT_S)
+    except UnicodeError as error:  # what no name of a host can be
+        raise OSError(errno.EINVAL, "that is no name of a host") from error
+    with connection:
         connection.sendall(greeting)
         connection.setblocking(False)  # noqa: FBT003  # the standard library's own signature
         return _Descriptor(connection.detach())

@@ -146,7 +146,7 @@ class NmeaListener:
             return "it speaks NMEA and tells no position: switch its RMC and GGA sentences on"
         if self.refused_lines or self._lines.dropped_bytes or self._lines.has_half:
             return (
-                "it speaks, but no NMEA: write its speed behind its path (gnss:/dev/ttyUSB0,38400), set it to NMEA, "
+                "it speaks, but no NMEA: write its speed behind its path (gnss:/dev/ttyUSB0:38400), set it to NMEA, "
                 "or let gpsd read it (gpsd:127.0.0.1:2947)"
             )
         return "it is silent: check its wiring and its power"

@@ -12,7 +12,7 @@ from protocol.units import UnixMs
 ENTRY_POINT_GROUP: Final = "cairn.sensors"
 PERIOD_MIN_MS: Final = 1_000
 PERIOD_MAX_MS: Final = 86_400_000
-_WORD: Final = re.compile(r"(?P<kind>[a-z][a-z0-9_]*):(?P<rest>[^\s@]*)(?:@(?P<period_ms>[0-9]{1,9}))?")
+_WORD: Final = re.compile(r"(?P<kind>[a-z][a-z0-9_]*):(?P<rest>[^\s@\x00-\x1f\x7f]*)(?:@(?P<period_ms>[0-9]{1,9}))?")
 _WORD_MAX: Final = 200
 
 Measurement = Reading | Fix

@@ -1,7 +1,7 @@
 """Made-up sensors for tests and simulations: a day's curve and noise, the same for the same seed.
 
 ``simulated:temperature``, ``humidity``, ``pressure``, ``light``, ``pm`` (all three sizes), ``co2``, or ``gnss``, which
-stands at a place given in micro-degrees: ``simulated:gnss/52520008,13404954``. Behind the word may stand a name, so
+stands at a place given in micro-degrees: ``simulated:gnss/52520008/13404954``. Behind the word may stand a name, so
 that two of one kind differ: ``simulated:temperature/attic``. What they say is a function of seed, word and time alone.
 """
 
@@ -144,9 +144,9 @@ def _fix(place_udeg: tuple[int, int], chance: _Chance, at_ms: UnixMs) -> Fix:
 
 def _place(text: str) -> tuple[int, int]:
     try:
-        lat_udeg, lon_udeg = (int(part) for part in text.split(","))
+        lat_udeg, lon_udeg = (int(part) for part in text.split("/"))
     except ValueError:
-        raise SensorError(f"{text!r} is no place: write LAT,LON in micro-degrees, 52520008,13404954") from None
+        raise SensorError(f"{text!r} is no place: write LAT/LON in micro-degrees, 52520008/13404954") from None
     if abs(lat_udeg) > 90_000_000 or abs(lon_udeg) > 180_000_000:
-        raise SensorError(f"{text!r} is not on this earth: write LAT,LON in micro-degrees, 52520008,13404954")
+        raise SensorError(f"{text!r} is not on this earth: write LAT/LON in micro-degrees, 52520008/13404954")
     return lat_udeg, lon_udeg

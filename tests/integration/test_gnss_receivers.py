@@ -154,14 +154,14 @@ def test_a_receiver_that_speaks_another_language_is_recognised_as_one(assets: Pa
 
 
 def test_a_receiver_may_have_another_speed() -> None:
-    for ending, speed in (("", termios.B9600), (",4800", termios.B4800), (",115200", termios.B115200)):
+    for ending, speed in (("", termios.B9600), (":4800", termios.B4800), (":115200", termios.B115200)):
         with Cable() as cable, talking(cable, [burst()]):
             sensor = open_gnss(f"gnss:{cable.path}{ending}", monotonic_s=leisurely_s)
             assert next_fix(sensor).dimension == 3
             assert cable.baud() == speed
             sensor.close()
     with pytest.raises(SensorError, match="write one of 4800, 9600"):
-        open_gnss("gnss:/dev/ttyUSB0,1200")
+        open_gnss("gnss:/dev/ttyUSB0:1200")
 
 
 def test_a_port_that_is_unplugged_and_plugged_in_again_is_found_again(tmp_path: Path) -> None:
@@ -218,9 +218,15 @@ def test_a_gpsd_that_hangs_up_is_called_again_and_asked_to_watch_each_time() -> 
         open_gpsd(f"gpsd:127.0.0.1:{port}").read(at_ms=UnixMs(NOW_MS))
 
 
+@pytest.mark.parametrize("host", ["x..y", "x" * 70])
+def test_what_cannot_be_a_host_is_a_sentence(host: str) -> None:
+    with pytest.raises(SensorError, match="no name of a host"):
+        open_gpsd(f"gpsd:{host}:2947").read(at_ms=NOW_MS)
+
+
 def test_what_is_no_gpsd_is_said() -> None:
     with gpsd_script([b"220 mail.example ESMTP\r\n"]) as (port, _):
-        sensor = open_gpsd(f"gpsd:localhost:{port}", monotonic_s=hurried_s)
+        sensor = open_gpsd(f"gpsd:127.0.0.1:{port}", monotonic_s=hurried_s)
         with pytest.raises(SensorError):
             sensor.read(at_ms=NOW_MS)
         sensor.close()

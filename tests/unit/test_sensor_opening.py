@@ -116,7 +116,8 @@ def test_words_are_kind_rest_and_perhaps_a_period(word: str, expected: SensorAdd
 
 
 @pytest.mark.parametrize(
-    "word", ["", "hwmon", "Hwmon:x", "x:y z", "x:y@", "x:y@5s", "x:y@999", "x:y@86400001", "x:a@1000@1000", "x:" * 200]
+    "word",
+    ["", "hwmon", "Hwmon:x", "x:y z", "x:\0", "x:y@", "x:y@5s", "x:y@999", "x:y@86400001", "x:a@1000@1000", "x:" * 200],
 )
 def test_what_is_no_sensor_s_word_is_one_sentence(word: str) -> None:
     with pytest.raises(SensorError):

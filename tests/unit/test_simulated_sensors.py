@@ -49,14 +49,14 @@ def test_none_of_them_is_a_flatline() -> None:
 
 
 def test_a_made_up_receiver_wanders_about_its_place_as_far_as_it_admits() -> None:
-    fixes = [fix for (fix,) in told("simulated:gnss/52520008,13404954", every_ms=1_000, count=600)]
+    fixes = [fix for (fix,) in told("simulated:gnss/52520008/13404954", every_ms=1_000, count=600)]
     errors_mm = [abs(fix.lat_udeg - 52_520_008) * 111 for fix in fixes if isinstance(fix, Fix) and fix.lat_udeg]
     assert len(errors_mm) == 600
     assert len(set(errors_mm)) > 30
     assert 300 < statistics.mean(errors_mm) < 5_000
 
 
-@pytest.mark.parametrize("word", ["", "weather", "gnss/1", "gnss/a,b", "gnss/90000001,0"])
+@pytest.mark.parametrize("word", ["", "weather", "gnss/1", "gnss/a/b", "gnss/90000001/0", "gnss/1/2/3"])
 def test_what_cannot_be_made_up_is_one_sentence(word: str) -> None:
     with pytest.raises(SensorError, match="write"):
         open_simulated(f"simulated:{word}")
