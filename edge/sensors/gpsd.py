@@ -1,4 +1,8 @@
-"""The JSON words of gpsd (gpsd_json(5)): TPV is a fix, SKY its quality; the rest is listened to for complaints."""
+"""The JSON words of gpsd (gpsd_json(5)): TPV is a fix, SKY its quality; the rest is listened to for complaints.
+
+gpsd tells TPV before the SKY of the same moment. A TPV for whose quality no fresh SKY stands waits for one, until the
+next TPV at most; so who asks once a minute, too, gets fixes whose quality is known.
+"""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -69,6 +73,7 @@ class GpsdListener:
         self._lines = LineSplitter(max_bytes=_LINE_MAX_BYTES)
         self._sky = _Sky()
         self._sky_at_ms: int | None = None
+        self._waiting: tuple[_Tpv, UnixMs] | None = None
         self._is_gpsd = False
         self._has_receiver: bool | None = None
         self._trouble = ""
@@ -80,11 +85,12 @@ class GpsdListener:
         for line in self._lines.feed(chunk):
             word = self._word(line)
             if isinstance(word, _Tpv):
-                fixes.append((self._fix_of(word, at_ms),))
+                fixes += self._waiting_fix()
+                self._waiting = (word, at_ms)
+                fixes += self._waiting_fix() if self._fresh_sky(at_ms) is not None else []
             elif isinstance(word, _Sky):
-                # gpsd sends a second SKY without satellites for receivers that tell them late.
-                if word.uSat is not None or word.satellites or word.hdop is not None:
-                    self._sky, self._sky_at_ms = word, at_ms
+                self._hear_sky(word, at_ms)
+                fixes += self._waiting_fix()
             elif isinstance(word, _Devices):
                 self._has_receiver = bool(word.devices)
             elif isinstance(word, _Trouble):
@@ -96,8 +102,10 @@ class GpsdListener:
         return []
 
     def forget(self) -> None:
-        """Drop the half line."""
+        """Drop the half line; that it is a gpsd, and which receivers it has, stays known."""
         self._lines.forget()
+        self._trouble, self.refused_lines = "", 0
+        self._waiting = None
 
     def complaint(self) -> str:
         """Say what is wrong; see ``Listener.complaint``."""
@@ -129,9 +137,28 @@ class GpsdListener:
         except _NO_WORD:
             return False
 
+    def _hear_sky(self, word: _Sky, at_ms: UnixMs) -> None:
+        # Some receivers make gpsd tell dilution and satellites in two words.
+        known = self._fresh_sky(at_ms) or _Sky()
+        self._sky = _Sky(
+            hdop=known.hdop if word.hdop is None else word.hdop,
+            uSat=known.uSat if word.uSat is None else word.uSat,
+            satellites=word.satellites or known.satellites,
+        )
+        self._sky_at_ms = at_ms
+
+    def _fresh_sky(self, at_ms: UnixMs) -> _Sky | None:
+        is_fresh = self._sky_at_ms is not None and abs(at_ms - self._sky_at_ms) <= _SKY_MAX_AGE_MS
+        return self._sky if is_fresh else None
+
+    def _waiting_fix(self) -> list[tuple[Fix, ...]]:
+        if self._waiting is None:
+            return []
+        (tpv, at_ms), self._waiting = self._waiting, None
+        return [(self._fix_of(tpv, at_ms),)]
+
     def _fix_of(self, tpv: _Tpv, at_ms: UnixMs) -> Fix:
-        is_sky_fresh = self._sky_at_ms is not None and 0 <= at_ms - self._sky_at_ms <= _SKY_MAX_AGE_MS
-        sky = self._sky if is_sky_fresh else _Sky()
+        sky = self._fresh_sky(at_ms) or _Sky()
         satellites = sky.uSat
         if satellites is None and sky.satellites is not None:
             satellites = min(sum(each.used for each in sky.satellites), 255)

@@ -136,6 +136,7 @@ class NmeaListener:
     def forget(self) -> None:
         """Drop what is half heard; see ``Listener.forget``."""
         self._lines.forget()
+        self.sentences = self.refused_lines = 0
         self._drop_moment()
         self._last = None
         self._is_in_step = False

@@ -53,8 +53,9 @@ class ParticleListener:
         return []
 
     def forget(self) -> None:
-        """Drop the half frame."""
+        """Drop the half frame; see ``Listener.forget``."""
         self._splitter.forget()
+        self._impossible = ""
 
     def complaint(self) -> str:
         """Say what is wrong; see ``Listener.complaint``."""

@@ -36,8 +36,9 @@ class LineSplitter:
         return lines
 
     def forget(self) -> None:
-        """Drop the half line; what comes next may be the rest of one, and looks like it."""
+        """Drop the half line and the count; what comes next may be the rest of one, and looks like it."""
         self._half.clear()
+        self.dropped_bytes = 0
 
 
 class FrameSplitter:
@@ -91,8 +92,9 @@ class FrameSplitter:
         return frames
 
     def forget(self) -> None:
-        """Drop what is half heard."""
+        """Drop what is half heard, and the counts."""
         self._held.clear()
+        self.refused_frames = self.skipped_bytes = 0
 
     def _skip(self, count: int) -> None:
         self.skipped_bytes += count

@@ -25,7 +25,7 @@ class Listener(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop what is half heard."""
+        """Drop what is half heard, and all complaints about it."""
         ...
 
     def complaint(self) -> str:

@@ -49,12 +49,14 @@ def test_without_a_fix_there_is_no_place(changed: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("time", ["", "yesterday", "2026-11-30T12:00:00", "2026-02-30T12:00:00Z"])
 def test_a_time_that_is_none_costs_the_time_and_not_the_place(time: str) -> None:
-    (fix,) = heard({**TPV, "time": time})
+    (fix,) = heard(SKY, {**TPV, "time": time})
     assert (fix.dimension, fix.time_ms) == (3, None)
 
 
 def test_eras_and_leap_seconds_are_put_right() -> None:
-    (rolled, leap) = heard({**TPV, "time": "2007-04-16T12:00:00.000Z"}, {**TPV, "time": "2026-12-31T23:59:60.000Z"})
+    (rolled, leap) = heard(
+        SKY, {**TPV, "time": "2007-04-16T12:00:00.000Z"}, {**TPV, "time": "2026-12-31T23:59:60.000Z"}
+    )
     assert (rolled.time_ms, rolled.is_rolled_over) == (NOON_MS, True)
     assert leap.time_ms is not None
 
@@ -62,8 +64,28 @@ def test_eras_and_leap_seconds_are_put_right() -> None:
 def test_the_quality_of_another_minute_is_forgotten() -> None:
     listener = GpsdListener()
     listener.feed(json_line(SKY), at_ms=NOW_MS)
-    ((fix,),) = listener.feed(json_line(TPV), at_ms=UnixMs(NOW_MS + 10_001))
-    assert (fix.satellites, fix.hdop_milli) == (None, None)
+    later_ms = UnixMs(NOW_MS + 10_001)
+    assert listener.feed(json_line(TPV), at_ms=later_ms) == []
+    ((fix,),) = listener.feed(json_line(TPV), at_ms=UnixMs(later_ms + 1_000))
+    assert (fix.satellites, fix.hdop_milli, fix.measured_at_ms) == (None, None, later_ms)
+
+
+def test_a_fix_waits_for_its_quality() -> None:
+    fix, again = heard(TPV, SKY, TPV)
+    assert (fix.satellites, fix.hdop_milli) == (again.satellites, again.hdop_milli) == (11, 920)
+    listener = GpsdListener()
+    assert listener.feed(json_line(TPV), at_ms=NOW_MS) == []
+    ((fix,),) = listener.feed(json_line(SKY), at_ms=UnixMs(NOW_MS + 300))
+    assert (fix.satellites, fix.measured_at_ms) == (11, NOW_MS)
+    listener = GpsdListener()
+    assert heard(TPV, listener=listener) == []
+    listener.forget()
+    assert heard(SKY, listener=listener) == []
+
+
+def test_a_quality_in_two_words_is_one() -> None:
+    (fix,) = heard({"class": "SKY", "hdop": 0.8}, {"class": "SKY", "satellites": [{"used": True}] * 6}, TPV)
+    assert (fix.satellites, fix.hdop_milli) == (6, 800)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,8 @@ def test_what_is_wrong_is_said(words: bytes, complaint: str) -> None:
     listener = NmeaListener()
     assert heard(words, listener=listener) == []
     assert complaint in listener.complaint()
+    listener.forget()
+    assert "it is silent" in listener.complaint()
 
 
 @pytest.mark.parametrize(

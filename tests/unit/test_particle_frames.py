@@ -62,6 +62,8 @@ def test_a_dust_that_nobody_could_breathe_is_refused_and_said() -> None:
     listener = pms_listener("pms5003:/dev/ttyAMA0")
     assert heard(listener, pms_frame(1, 2, 60_000)) == []
     assert "pms5003:/dev/ttyAMA0 says 60000 ug/m3, which cannot be" in listener.complaint()
+    listener.forget()
+    assert "silent" in listener.complaint()
 
 
 def test_memory_is_bounded_and_silence_differs_from_noise() -> None:
@@ -71,6 +73,8 @@ def test_memory_is_bounded_and_silence_differs_from_noise() -> None:
         listener.feed(b"\xaa" * 10_000, at_ms=NOW_MS)
     assert len(listener._splitter._held) < 32
     assert "not this sensor's language" in listener.complaint()
+    listener.forget()
+    assert "silent" in listener.complaint()
     assert len(heard(listener, sds011_frame(1, 2))) == 1
     listener.feed(sds011_frame(1, 2)[:9], at_ms=NOW_MS)
     listener.forget()
