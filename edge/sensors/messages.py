@@ -1,6 +1,5 @@
 """What the sensing process is told, and what it tells: one JSON object a line."""
 
-from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -71,11 +70,6 @@ _MESSAGE: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 def encode(message: Message | SensingOrder) -> bytes:
     """Return one line, its end included."""
     return msgspec.json.encode(message) + b"\n"
-
-
-def encode_all(messages: Sequence[Message]) -> bytes:
-    """Return one line a message."""
-    return b"".join(encode(message) for message in messages)
 
 
 def decode_order(line: bytes) -> SensingOrder:
