@@ -46,6 +46,21 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     keepalive_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
 
 
+class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One more hub that gets every envelope, beside the first: ``[[more_hubs]]``."""
+
+    key: str  # did:key of the hub
+    host: str  # its MQTT broker
+    port: _Port = 1883
+
+    def __post_init__(self) -> None:
+        self.public_key()
+
+    def public_key(self) -> PublicKey:
+        """Return the key of the hub whose word counts."""
+        return _hub_key("more_hubs.key", self.key)
+
+
 class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What to look through; ``source`` empty: a device with sensors only."""
 
@@ -129,16 +144,17 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class OutboxSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much may wait for receipts."""
+    """How much may wait for receipts, and how long. What is given up beyond that is told in a signed record."""
 
-    max_envelopes: _Positive = 100_000
-    max_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    max_bytes: Annotated[int, Meta(ge=1 << 20)] = 128 << 20  # seven days of one observation a second, and more
+    max_age_h: Annotated[int, Meta(ge=1, le=24 * 366)] = 24 * 30  # a hub may refuse to pay for what is older than days
     receipts_kept: _Positive = 1_024
 
 
 class UplinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How envelopes travel."""
 
+    receipts_required: Annotated[int, Meta(ge=1, le=16)] = 1  # of different hubs, before an envelope is deleted
     window: Annotated[int, Meta(ge=1, le=256)] = 32
     resend_after_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
     reconnect_max_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000
@@ -191,9 +207,20 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     uplink: UplinkSettings = UplinkSettings()
     care: CareSettings = CareSettings()
     status_page: StatusPageSettings = StatusPageSettings()
+    more_hubs: Annotated[tuple[HubSettings, ...], Meta(max_length=15)] = ()
 
     def __post_init__(self) -> None:
-        self.hub_key()
+        hubs = [self.hub_key(), *(each.public_key() for each in self.more_hubs)]
+        if len(set(hubs)) != len(hubs):
+            raise SettingsError("a hub stands in more_hubs that is there already: each hub once")
+        brokers = [(self.broker.host, self.broker.port), *((each.host, each.port) for each in self.more_hubs)]
+        if len(set(brokers)) != len(brokers):
+            raise SettingsError("two hubs on one broker would take each other's connection: each needs its own")
+        if self.uplink.receipts_required > len(hubs):
+            raise SettingsError(
+                f"uplink.receipts_required = {self.uplink.receipts_required}, but there are {len(hubs)} hubs: "
+                f"add [[more_hubs]] or ask for fewer"
+            )
         if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
         try:
@@ -217,10 +244,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def hub_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
-        try:
-            return PublicKey.parse(self.hub)
-        except MalformedError as error:
-            raise SettingsError(f"hub = {self.hub[:80]!r} is not a did:key: copy it from the operator") from error
+        return _hub_key("hub", self.hub)
 
     def owner_address(self) -> bytes:
         """Return the owner's account, 20 bytes.
@@ -231,6 +255,13 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if not self.owner:
             raise SettingsError("this device has no owner yet: let it be adopted (`cairn-edge id` shows how)")
         return bytes.fromhex(self.owner.removeprefix("0x"))
+
+
+def _hub_key(name: str, text: str) -> PublicKey:
+    try:
+        return PublicKey.parse(text)
+    except MalformedError as error:
+        raise SettingsError(f"{name} = {text[:80]!r} is not a did:key: copy it from the operator") from error
 
 
 def load_settings(directory: Path, environment: Mapping[str, str]) -> EdgeSettings:
@@ -271,7 +302,7 @@ def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             for inner in msgspec.structs.fields(field.type):
                 known[f"{ENV_PREFIX}{field.name}_{inner.name}".upper()] = (field.name, inner.name)
-        else:
+        elif field.name != "more_hubs":  # a list of tables: in the file alone
             known[f"{ENV_PREFIX}{field.name}".upper()] = (field.name,)
     given = {name for name in environment if name.startswith(ENV_PREFIX) and name != DIRECTORY_VARIABLE}
     stray = sorted(given - known.keys())

@@ -141,6 +141,39 @@ def test_a_refused_set_up_leaves_nothing_that_looks_like_a_device(tmp_path: Path
     assert load_settings(tmp_path, {}) == settings()
 
 
+OTHER_HUB = key_pair("other hub").public_key
+
+
+def test_more_hubs_are_tables_of_their_own() -> None:
+    told = settings(
+        {
+            "more_hubs": [{"key": OTHER_HUB.did, "host": "hub.example", "port": 1884}],
+            "uplink": {"receipts_required": 2},
+        }
+    )
+    (more,) = told.more_hubs
+    assert (more.public_key(), more.host, more.port) == (OTHER_HUB, "hub.example", 1884)
+    assert told.uplink.receipts_required == 2
+    assert settings().more_hubs == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"uplink": {"receipts_required": 2}}, "there are 1 hubs"),
+        ({"more_hubs": [{"key": HUB.did, "host": "x"}]}, "each hub once"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "host": "127.0.0.1"}]}, "two hubs on one broker"),
+        ({"more_hubs": [{"key": "did:key:zNo", "host": "x"}]}, "copy it from the operator"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "hots": "x"}]}, "hots|host"),
+        ({"outbox": {"max_age_h": 0}}, "max_age_h"),
+        ({"outbox": {"max_bytes": 1}}, "max_bytes"),
+    ],
+)
+def test_hubs_and_limits_that_cannot_be_are_a_sentence(changed: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(changed)
+
+
 @pytest.mark.parametrize(
     ("care", "complaint"),
     [
