@@ -16,9 +16,13 @@ from msgspec import Meta, Struct
 
 from edge.anchors import BootPlace, KeyPlace
 from edge.errors import EdgeError
+from edge.sensors.messages import SensingOrder
+from edge.sensors.sensor import PERIOD_MAX_MS, PERIOD_MIN_MS, SensorAddress, SensorError
+from edge.sensors.whereabouts import PlaceRules
 from edge.thermal import ThermalError, ThermalLimits
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
+from protocol.observation import Position
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
 
 SETTINGS_FILE: Final = "cairn.toml"
@@ -83,13 +87,52 @@ class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     accuracy_mm: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 10_000
     heading_mdeg: Annotated[int, Meta(ge=-1, lt=360_000)] = -1  # clockwise from true north; -1: none
     grid_udeg: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000  # about 111 m; 1: as exact as it is
+    # Where envelopes take their position from. With "gnss" the numbers above stand in while there is no good fix.
+    source: Literal["settings", "gnss"] = "settings"
+    gnss_min_dimension: Annotated[int, Meta(ge=2, le=3)] = 2
+    gnss_min_satellites: Annotated[int, Meta(ge=0, le=64)] = 4
+    gnss_max_hdop_milli: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
+    gnss_hold_s: Annotated[int, Meta(ge=1, le=86_400)] = 300  # how long the last good fix counts
+    gnss_fallback_accuracy_mm: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000  # after that: 1 km
+
+    def rules(self) -> PlaceRules:
+        """Return what `edge.sensors.whereabouts` needs."""
+        return PlaceRules(
+            configured=Position(self.lat_udeg, self.lon_udeg, self.accuracy_mm, self.heading_mdeg),
+            follows_gnss=self.source == "gnss",
+            min_dimension=self.gnss_min_dimension,
+            min_satellites=self.gnss_min_satellites,
+            max_hdop_milli=self.gnss_max_hdop_milli,
+            hold_ms=self.gnss_hold_s * 1_000,
+            fallback_accuracy_mm=self.gnss_fallback_accuracy_mm,
+            grid_udeg=self.grid_udeg,
+        )
 
 
 class SensorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which sensors to read; see edge/sensors."""
+    """Which sensors to read; `cairn-edge sensor list` says what there is.
 
-    sources: tuple[str, ...] = ()  # hwmon:CHIP/temp1, thermal:TYPE
-    period_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)] = 60_000
+    Raises:
+        SettingsError: a source is no sensor's word, or stands there twice.
+    """
+
+    # KIND:WHICH, with a period of its own KIND:WHICH@MS: hwmon:CHIP/temp1, thermal:TYPE, iio:bme280/pressure,
+    # gnss:/dev/ttyUSB0@1000, gpsd:127.0.0.1:2947, sds011:/dev/ttyUSB1@300000, pms5003:/dev/ttyAMA0, simulated:pm
+    sources: tuple[str, ...] = ()
+    period_ms: Annotated[int, Meta(ge=PERIOD_MIN_MS, le=PERIOD_MAX_MS)] = 60_000
+
+    def __post_init__(self) -> None:
+        try:
+            names = [str(SensorAddress.parse(source)) for source in self.sources]
+        except SensorError as error:
+            raise SettingsError(f"sensors.sources: {error}") from error
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingsError(f"sensors.sources: {', '.join(twice)} stands there twice: one of them is enough")
+
+    def order(self, *, seed: int = 0) -> SensingOrder:
+        """Return what the sensing process is told; ``seed`` is for simulated sensors."""
+        return SensingOrder(sources=self.sources, period_ms=self.period_ms, seed=seed)
 
 
 class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.sensors.messages import SensingOrder
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
 from edge.setup import SetupError, scaled, set_up, toml_text
 from edge.thermal import ThermalLimits
@@ -45,6 +46,17 @@ def test_the_environment_overrides_the_file() -> None:
     assert (told.camera.source, told.model.classes, told.sensors.sources) == ("webcam:0", ("person", "car"), ())
 
 
+def test_sensors_and_gnss_can_be_set_and_overridden() -> None:
+    told = settings(
+        {"sensors": {"sources": ["hwmon:sht3x/temp1", "sds011:/dev/ttyUSB1@300000"], "period_ms": 30_000}},
+        CAIRN_EDGE_POSITION_SOURCE="gnss",
+        CAIRN_EDGE_POSITION_GNSS_HOLD_S="60",
+    )
+    assert told.sensors.order(seed=7) == SensingOrder(sources=told.sensors.sources, period_ms=30_000, seed=7)
+    rules = told.position.rules()
+    assert (rules.follows_gnss, rules.hold_ms, rules.configured.lat_udeg) == (True, 60_000, 1)
+
+
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
@@ -60,6 +72,11 @@ def test_the_environment_overrides_the_file() -> None:
         ({"position": {"lat_udeg": 1.5, "lon_udeg": 0}}, "lat_udeg"),
         ({"batch": {"max_observations": 257}}, "max_observations"),
         ({"outbox": {"max_bytes": 10}}, "max_bytes"),
+        ({"sensors": {"sources": ["thermometer"]}}, "sensors.sources: 'thermometer' is no sensor"),
+        ({"sensors": {"sources": ["gpsd:", "gpsd:@5000"]}}, "gpsd: stands there twice"),
+        ({"sensors": {"sources": ["gpsd:@10"]}}, "period of 10 ms"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "source": "gps"}}, "source"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "gnss_min_dimension": 1}}, "gnss_min_dimension"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: str) -> None:
