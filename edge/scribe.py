@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from edge.builder import Draft, DraftBuilder, Urgency
+from edge.identity import IdentityError
 from edge.log import get_logger
 from edge.outbox import OutboxError
 from edge.sequence import SequenceError
@@ -15,7 +16,7 @@ from edge.signer import EnvelopeSigner
 from protocol.beacon import Beacon
 from protocol.classes import PERSON
 from protocol.errors import MalformedError
-from protocol.observation import Gap, Observation, Track
+from protocol.observation import Gap, Observation, Position, Track
 from protocol.units import UnixMs
 
 _RETRY_MIN_S: Final = 1.0
@@ -60,6 +61,10 @@ class Scribe:
         """What is noted from now on was seen by the model with this SHA-256."""
         self._builder.use_model(digest)
 
+    def move_to(self, position: Position) -> None:
+        """The device is at ``position``, coarse already; what is signed from now on says so."""
+        self._builder.move_to(position)
+
     def note(self, observations: Iterable[Observation]) -> None:
         """Take in what vision, sensors and the device itself have to say."""
         now_ms = self._now_ms()
@@ -75,7 +80,7 @@ class Scribe:
         try:
             while self._write_once(beacon, urgency):
                 pass
-        except (OutboxError, SequenceError) as error:
+        except (OutboxError, SequenceError, IdentityError) as error:
             self._wait_after(str(error))
         else:
             self.trouble = None
