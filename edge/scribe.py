@@ -10,7 +10,7 @@ from typing import Final
 from edge.builder import Draft, DraftBuilder, Urgency
 from edge.identity import IdentityError
 from edge.log import get_logger
-from edge.outbox import OutboxError
+from edge.outbox import OutboxError, Waiting
 from edge.sequence import SequenceError
 from edge.signer import EnvelopeSigner
 from protocol.beacon import Beacon
@@ -45,6 +45,7 @@ class Scribe:
         self._retry_at_s = 0.0
         self.people = 0
         self.signed = 0
+        self.last_signed: tuple[Waiting, Observation] | None = None  # the last envelope, and the last thing in it
         self.trouble: str | None = None
 
     @property
@@ -116,6 +117,7 @@ class Scribe:
         for draft in drafts[1 if told else 0 :]:
             self._builder.sent(draft)
         self.signed += len(envelopes)
+        self.last_signed = envelopes[-1], drafts[-1].observations[-1]
         log.debug(
             "envelopes_signed",
             envelopes=len(envelopes),
