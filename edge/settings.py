@@ -48,11 +48,33 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look for."""
+    """What to look for, and whose models to believe."""
 
-    name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
+    name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file: the owner's own word
     threads: Annotated[int, Meta(ge=1, le=64)] = 1
     classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
+    publishers: tuple[str, ...] = ()  # did:key of those whose signature on a model from elsewhere counts
+    signatures_required: Annotated[int, Meta(ge=1, le=8)] = 1  # of how many of them
+    follow_hub: bool = True  # take the models that the hub offers, if they are so signed
+    hub_url: str = ""  # http(s)://HOST:PORT of the hub's pages, where it keeps the models it offers
+    max_frame_ms: Annotated[int, Meta(ge=1, le=60_000)] = 2_000  # a slower model is sent back
+    probation_s: Annotated[int, Meta(ge=1, le=86_400)] = 600  # of a new model, at work
+
+    def publisher_keys(self) -> frozenset[PublicKey]:
+        """Return the keys of the publishers.
+
+        Raises:
+            SettingsError: one is not a did:key, or more signatures are required than there are publishers.
+        """
+        try:
+            keys = frozenset(PublicKey.parse(text) for text in self.publishers)
+        except MalformedError as error:
+            raise SettingsError(f"[model] publishers: {error}: copy it from the publisher") from error
+        if keys and len(keys) < self.signatures_required:
+            raise SettingsError(
+                f"[model] signatures_required = {self.signatures_required}, but there are {len(keys)} publishers"
+            )
+        return keys
 
 
 class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -119,6 +141,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def __post_init__(self) -> None:
         self.hub_key()
+        self.model.publisher_keys()
         if not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
 
@@ -194,4 +217,4 @@ def _merged(tables: Mapping[str, object], overrides: Mapping[tuple[str, ...], st
     return merged
 
 
-_LISTS: Final = frozenset({"classes", "sources"})
+_LISTS: Final = frozenset({"classes", "publishers", "sources"})

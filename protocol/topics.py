@@ -28,6 +28,11 @@ def beacon_topic(network: str) -> str:
     return f"{_ROOT}/{network}/beacon"
 
 
+def model_topic(network: str) -> str:
+    """Where a hub offers its devices a model, retained."""
+    return f"{_ROOT}/{network}/model"
+
+
 def intake_filters(network: str) -> tuple[str, str]:
     """What a hub subscribes to: all envelopes, all enrollments."""
     return f"{_ROOT}/{network}/envelope/+", f"{_ROOT}/{network}/enroll/+"

@@ -6,16 +6,19 @@ self-test decides.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnxruntime as ort
 import structlog
 
-from edge.detector.detection import Detector, ModelError
+from edge.detector.detection import Detector
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
 from edge.detector.yolox import YoloxDetector
+from edge.models.errors import ModelError
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
 
 MODEL_MAX_BYTES = 500_000_000
@@ -50,8 +53,26 @@ def open_model(path: Path, *, options: SessionOptions | None = None) -> OpenedMo
             )
     else:
         opened = _recognise(model, path, options)
+    check_picture(opened.manifest, opened.manifest_folder)
     selftest(opened.detector, opened.manifest, folder=opened.manifest_folder)
     return opened
+
+
+def check_picture(manifest: ModelManifest, folder: Path) -> None:
+    """Return if the self-test picture in ``folder`` is the one that ``manifest`` pins, or it pins none.
+
+    Raises:
+        ModelError: it is another, or missing.
+    """
+    picture = folder / manifest.selftest.image
+    try:
+        found = hashlib.sha256(picture.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"The self-test picture {picture} is missing or broken: put it beside the manifest."
+        ) from error
+    if manifest.selftest.image_sha256 not in {None, found}:
+        raise ModelError(f"The self-test picture {picture} is not the one that its manifest pins: add the model again.")
 
 
 def read_model(path: Path) -> bytes:
@@ -89,6 +110,7 @@ def _recognise(model: bytes, path: Path, options: SessionOptions | None) -> Open
 
 
 def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: SessionOptions | None) -> OpenedModel:
+    _check_runtime(manifest)
     detector = YoloxDetector(model, manifest, options=options)
     return OpenedModel(
         detector=detector,
@@ -96,3 +118,16 @@ def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: Sessi
         is_official=detector.model_digest.hex() == manifest.sha256,
         manifest_folder=folder,
     )
+
+
+def _check_runtime(manifest: ModelManifest) -> None:
+    have = ort.__version__
+    if _numbers(have) < _numbers(manifest.min_onnxruntime):
+        raise ModelError(
+            f"{manifest.name} needs ONNX Runtime {manifest.min_onnxruntime} or newer, this device has {have}: "
+            "update the agent."
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", version)[:3])
