@@ -14,6 +14,7 @@ from hub.http import published
 from hub.http.app import create_app
 from hub.http.desk import Desk, HubFacts, Pulse
 from hub.http.server import HttpServer
+from hub.models import Shelf
 from hub.pinning.local import LocalPinStore
 from hub.store.store import Store
 from protocol.car import read_car
@@ -77,6 +78,7 @@ def _desk(bench: IntakeBench, folder: Path) -> Desk:
         store=bench.store,
         pinner=LocalPinStore(folder / "pins"),
         car_folders=(bench.segments, folder / "epochs"),
+        shelf=Shelf(folder / "models"),
         console=folder / "no-console",
         clock=lambda: UnixMs(bench.now_ms),
         pulse=lambda: Pulse(
