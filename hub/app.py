@@ -45,7 +45,7 @@ log = structlog.get_logger(__name__)
 CONSOLE: Final = Path(__file__).with_name("console") / "dist"
 _CLOSER_POLL_S: Final = 0.2
 _CLOSER_RETRY_S: Final = 5.0
-_SHELF_POLL_S: Final = 1.0
+_SHELF_POLL_S: Final = 0.5
 _BROKER_WAIT_S: Final = 20.0
 _JOIN_S: Final = 30.0
 

@@ -44,6 +44,7 @@ class OfferFetcher:
         self._leaving: Errand | None = None  # given up, perhaps not gone yet
         self._due_s = 0.0  # nothing begins before; what is under way is given up then
         self._failures = 0
+        self.waiting: str | None = None  # why what is offered is not fetched now
 
     def weigh(self, offer: ModelOffer) -> str | None:
         """Make ``offer`` the one that counts; say why it is not to be believed, or None."""
@@ -73,15 +74,22 @@ class OfferFetcher:
 
     def _begin(self) -> None:
         offered = self._offered
-        if offered is None or self._under_way is not None or self._monotonic_s() < self._due_s:
+        self.waiting = None if offered is None else self._why_not(offered)
+        if (
+            offered is None
+            or self.waiting is not None
+            or self._under_way is not None
+            or self._monotonic_s() < self._due_s
+        ):
             return
         if self._leaving is not None and self._leaving.outcome() is None:
             return  # two must not write one file
-        if rollout.refusal(self._versions.state(), offered.ref, is_included=offered.is_included) is not None:
-            return
         self._into = self._versions.fetching(offered.ref.digest)
         self._under_way = self._fetch(offered.parcel, self._into)
         self._due_s = self._monotonic_s() + _PATIENCE_S
+
+    def _why_not(self, offered: Offered) -> str | None:
+        return rollout.refusal(self._versions.state(), offered.ref, is_included=offered.is_included)
 
     def _collect(self) -> str | None:
         if self._under_way is None or self._into is None or self._offered is None:

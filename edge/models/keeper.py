@@ -63,6 +63,7 @@ class ModelKeeper:
         self._latest_ms = 0
         self._fetcher = OfferFetcher(versions, terms, fetch=fetch, now_ms=now_ms, monotonic_s=monotonic_s)
         self._trying: Errand | None = None
+        self._tried: rollout.Ref | None = None
         self._try_at_s = 0.0  # no trial before
         self._since_s: float | None = None  # when the model on probation was first seen at work
         self._runs: Path | None = None
@@ -72,6 +73,11 @@ class ModelKeeper:
     def runs(self) -> Path | None:
         """The ONNX file that the vision is to open; its manifest lies beside it. None: there is none yet."""
         return self._runs
+
+    @property
+    def waiting(self) -> str | None:
+        """Why the model of the latest offer is not fetched now, in a few words; None: it is, or there is none."""
+        return self._fetcher.waiting
 
     def start(self) -> Path | None:
         """Return the model to start the vision with: the one that ran, if it still is what was once believed.
@@ -186,6 +192,7 @@ class ModelKeeper:
             return
         try:
             self._trying = self._trial(self._versions.path_of(state.candidate))
+            self._tried = state.candidate
         except OSError as error:  # the machine's fault, not the model's
             self._versions.change(rollout.trial_put_off)
             self._try_at_s = self._monotonic_s() + _PAUSE_S
@@ -196,6 +203,8 @@ class ModelKeeper:
         if outcome is None:
             return
         self._trying = None
+        if self._versions.state().candidate != self._tried:
+            return  # the owner has settled it meanwhile
         problem = outcome.problem
         if problem is None and outcome.frame_ms > self._terms.max_frame_ms:
             problem = f"{outcome.frame_ms} ms a frame are too slow, {self._terms.max_frame_ms} are allowed"

@@ -97,7 +97,7 @@ def refusal(state: RolloutState, offered: Ref, *, is_included: bool) -> str | No
     """Say why the model of an offer is not to be fetched now, or None."""
     if not is_included:
         return "it is not this device's turn"
-    if any(ref is not None and ref.digest == offered.digest for ref in (state.current, state.candidate)):
+    if _is(state.current, offered) or _is(state.candidate, offered):
         return "the device has it"
     if offered.digest in state.bad:
         return "it has failed here before"
@@ -160,9 +160,16 @@ def trial_put_off(state: RolloutState) -> RolloutState:
 
 def trial_failed(state: RolloutState) -> RolloutState:
     """The candidate failed its trial."""
-    if state.candidate is None:
+    tried = state.candidate
+    if tried is None:
         return state
-    return msgspec.structs.replace(state, candidate=None, bad=_with_bad(state, state.candidate))
+    return msgspec.structs.replace(
+        state,
+        candidate=None,
+        previous=None if _is(state.previous, tried) else state.previous,
+        stored=tuple(ref for ref in state.stored if not _is(ref, tried)),
+        bad=_with_bad(state, tried),
+    )
 
 
 def trial_passed(state: RolloutState) -> RolloutState:
@@ -182,7 +189,8 @@ def added(state: RolloutState, ref: Ref) -> RolloutState:
     if problem:
         raise ModelError(f"{problem}.")
     bad = tuple(digest for digest in state.bad if digest != ref.digest)
-    state = msgspec.structs.replace(state, stored=_stored_with(state, ref), bad=bad)
+    on_trial = None if state.candidate is None or _is(state.candidate, ref) else state.candidate
+    state = msgspec.structs.replace(state, stored=_stored_with(state, ref), bad=bad, candidate=on_trial)
     if state.current is None or ref.name in {state.current.name, state.asked}:
         return _switched(state, ref, asked=ref.name)
     return state
@@ -208,7 +216,7 @@ def seen_at_work(state: RolloutState, *, is_slow: bool) -> RolloutState:
 
 def failed(state: RolloutState) -> RolloutState:
     """The current model cannot work: back to the previous one. Where there is none it stays: worse is nothing."""
-    if state.current is None or state.previous is None or floor_problem(state, state.previous):
+    if state.current is None or state.previous is None:
         return msgspec.structs.replace(state, probation=None)
     return _back(state, state.current, state.previous)
 
@@ -220,7 +228,10 @@ def probation_passed(state: RolloutState) -> RolloutState:
     floors = dict(state.floors)
     if not state.current.is_own:
         floors[state.current.name] = max(state.current.index, floors.get(state.current.name, 0))
-    return msgspec.structs.replace(state, probation=None, floors=floors)
+    state = msgspec.structs.replace(state, probation=None, floors=floors)
+    if state.previous is not None and floor_problem(state, state.previous):
+        return msgspec.structs.replace(state, previous=None)  # nothing may go back to it any more
+    return state
 
 
 def rolled_back(state: RolloutState) -> RolloutState:
@@ -230,30 +241,44 @@ def rolled_back(state: RolloutState) -> RolloutState:
         ModelError: there is none, or it lies below the floor.
     """
     if state.current is None or state.previous is None:
-        raise ModelError("There is no previous model to go back to: add one with `cairn-edge model add`.")
-    problem = floor_problem(state, state.previous)
-    if problem:
-        raise ModelError(f"{problem}.")
+        raise ModelError(
+            f"There is no previous model to go back to{_because(state)}: add one with `cairn-edge model add`."
+        )
     return _back(state, state.current, state.previous)
+
+
+def _because(state: RolloutState) -> str:
+    floor = 0 if state.current is None else state.floors.get(state.current.name, 0)
+    if state.current is None or floor == 0:
+        return ""
+    return (
+        f" (a {state.current.name} with rollback index {floor} has proven itself, so versions with a lower one are not "
+        "taken back)"
+    )
+
+
+def _is(one: Ref | None, other: Ref) -> bool:
+    """Whether both are one version, whoever stands for it."""
+    return one is not None and one.digest == other.digest
 
 
 def _switched(state: RolloutState, ref: Ref, *, asked: str) -> RolloutState:
     """Make ``ref`` current, on probation. What was current becomes previous if it is known good."""
-    if ref == state.current:
-        return msgspec.structs.replace(state, asked=asked)
+    if _is(state.current, ref):
+        return msgspec.structs.replace(state, asked=asked, current=ref)
     previous = state.previous if state.probation is not None else state.current
     return msgspec.structs.replace(
         state,
         asked=asked,
         current=ref,
-        previous=None if previous == ref else previous,
+        previous=None if _is(previous, ref) else previous,
         probation=Probation(),
         stored=_stored_with(state, ref),
     )
 
 
 def _back(state: RolloutState, left: Ref, previous: Ref) -> RolloutState:
-    others = tuple(ref for ref in state.stored if ref != left)
+    others = tuple(ref for ref in state.stored if not _is(ref, left))
     stored = _stored_with(msgspec.structs.replace(state, stored=others), previous)
     return msgspec.structs.replace(
         state, current=previous, previous=None, probation=None, stored=stored, bad=_with_bad(state, left)
