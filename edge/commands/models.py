@@ -5,8 +5,6 @@ from pathlib import Path
 
 from edge.commands.words import Verbs, add_command, add_group, later
 
-_DOING = "edge.commands.doing.models"
-
 
 def add_to(verbs: Verbs, common: ArgumentParser) -> None:
     """Add ``model`` and its commands."""
@@ -15,7 +13,7 @@ def add_to(verbs: Verbs, common: ArgumentParser) -> None:
         kinds,
         common,
         "add",
-        later(f"{_DOING}:model_add"),
+        later("edge.commands.doing.models:model_add"),
         says="fetch a model by its pinned SHA-256, or copy a file in; check its signatures, test it",
         example="model add yolox-nano",
     )
@@ -25,19 +23,24 @@ def add_to(verbs: Verbs, common: ArgumentParser) -> None:
         kinds,
         common,
         "list",
-        later(f"{_DOING}:model_list"),
+        later("edge.commands.doing.models:model_list"),
         says="list the device's models: name, version, state, who vouches, signatures, index, licence, file",
         example="model list",
     )
     tested = add_command(
-        kinds, common, "test", later(f"{_DOING}:model_test"), says="run a model's self-test", example="model test door"
+        kinds,
+        common,
+        "test",
+        later("edge.commands.doing.models:model_test"),
+        says="run a model's self-test",
+        example="model test door",
     )
     tested.add_argument("model", metavar="NAME|FILE.onnx")
     add_command(
         kinds,
         common,
         "verify",
-        later(f"{_DOING}:model_verify"),
+        later("edge.commands.doing.models:model_verify"),
         says="check digest, signatures, expiry, index and self-test of every model again",
         example="model verify",
     )
@@ -45,7 +48,7 @@ def add_to(verbs: Verbs, common: ArgumentParser) -> None:
         kinds,
         common,
         "rollback",
-        later(f"{_DOING}:model_rollback"),
+        later("edge.commands.doing.models:model_rollback"),
         says="go back to the model before, and do not take this one from an offer again",
         example="model rollback",
     )

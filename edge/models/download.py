@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from edge.models.errors import ModelError
@@ -47,13 +47,17 @@ class _OnlySafeRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self,
         req: urllib.request.Request,
-        fp: object,
+        fp: IO[bytes],
         code: int,
         msg: str,
         headers: object,
         newurl: str,
     ) -> urllib.request.Request | None:
-        check_url(newurl, plain_http=self._plain_http)
+        try:
+            check_url(newurl, plain_http=self._plain_http)
+        except ModelError:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
@@ -83,6 +87,8 @@ def download(
         except ModelError as error:
             problem = error
         except (OSError, HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             problem = ModelError(
                 f"Cannot download {wanted.name} from {source}: {error}. Check the network and try again, or "
                 "fetch the file elsewhere and give its path."
@@ -90,7 +96,10 @@ def download(
             problem.__cause__ = error
         else:
             return
-    raise problem
+    try:
+        raise problem
+    finally:
+        del problem  # it knows this frame: left here, both would outlive their use
 
 
 def place(written: Path, target: Path) -> None:
