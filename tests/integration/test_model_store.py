@@ -47,12 +47,12 @@ class Shelf(BaseHTTPRequestHandler):
         if self.path in {"/part", "/other-part"} and "Range" in self.headers:
             first = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
             self.asked_from.append(first)
-            told = first if self.path == "/part" else first + 1
+            told = first if self.path == "/part" else first + 1  # not what was asked for
             self.send_response(206)
             self.send_header("Content-Range", f"bytes {told}-{len(self.content) - 1}/{len(self.content)}")
-            self.send_header("Content-Length", str(len(self.content) - first))
+            self.send_header("Content-Length", str(len(self.content) - told))
             self.end_headers()
-            self.wfile.write(self.content[first:])
+            self.wfile.write(self.content[told:])
             return
         if self.path == "/away":
             self.send_response(302)
@@ -264,6 +264,20 @@ def test_a_signed_model_from_elsewhere_is_taken_in_and_an_unsigned_one_is_not(tm
     assert store.versions.path_named("door") == stored.path
 
 
+def test_a_model_for_a_newer_runtime_says_so(tmp_path: Path) -> None:
+    path = lay_out(tmp_path, manifest(changes={"min_onnxruntime": '"99.0"'}), ANNA, BEN)
+    with pytest.raises(ModelError, match="door needs ONNX Runtime 99.0 or newer"):
+        store_with(tmp_path).add(str(path), now_ms=NOW_MS)
+
+
+def test_properly_signed_noise_is_refused_by_its_self_test(tmp_path: Path) -> None:
+    noise = b"\x08\x07" * 1_000
+    changes = {"sha256": f'"{hashlib.sha256(noise).hexdigest()}"', "size_bytes": str(len(noise))}
+    path = lay_out(tmp_path, manifest(changes=changes), ANNA, BEN, model=noise)
+    with pytest.raises(ModelError, match="ONNX Runtime cannot load the model"):
+        store_with(tmp_path).add(str(path), now_ms=NOW_MS)
+
+
 def test_an_own_model_needs_nobody_but_the_owner_and_is_marked_as_own(tmp_path: Path) -> None:
     store = store_with(tmp_path)
     path = lay_out(tmp_path / "mine", manifest())
@@ -416,7 +430,7 @@ def test_a_manifest_that_no_device_would_take_is_not_signed(
 ) -> None:
     key = tmp_path / "anna.key"
     run("keygen", "--key-file", str(key))
-    path = lay_out(tmp_path, manifest(**change)).with_suffix(".toml")
+    path = lay_out(tmp_path, manifest(changes=change)).with_suffix(".toml")
     assert run("sign", str(path), "--key-file", str(key)) == 1
     assert complaint in capsys.readouterr().err
     assert not path.with_name("door.sig.json").exists()

@@ -3,9 +3,10 @@
 import hashlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from edge.models.errands import Errand, Outcome, Parcel
@@ -31,7 +32,9 @@ BOTH: Final = Trust(frozenset({ANNA.public_key, BEN.public_key}), 2, DEVICE.publ
 SEED: Final = bytes(16)
 
 
-def manifest(name: str = "door", version: str = "1", *, index: int = 0, **changes: str) -> bytes:
+def manifest(
+    name: str = "door", version: str = "1", *, index: int = 0, changes: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """The tiny detector's manifest as a publisher would write it; ``changes`` are TOML values of its fields."""
     fields = {
         "name": f'"{name}"',
@@ -39,7 +42,8 @@ def manifest(name: str = "door", version: str = "1", *, index: int = 0, **change
         "source": '"http://127.0.0.1:9/door.onnx"',
         "rollback_index": str(index),
         "expires": "2028-01-01",
-    } | changes
+        **changes,
+    }
     text = TINY.with_suffix(".toml").read_text()
     text = text.replace(
         "[selftest]", f'[selftest]\nimage_sha256 = "{hashlib.sha256(PICTURE.read_bytes()).hexdigest()}"'
@@ -103,6 +107,19 @@ class Done:
 
 
 @dataclass
+class Hanging:
+    """An errand that goes on until it is cancelled."""
+
+    is_cancelled: bool = False
+
+    def outcome(self) -> Outcome | None:
+        return Outcome("given up") if self.is_cancelled else None
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+@dataclass
 class QuickWorld:
     """A keeper over real files whose downloads and trials take no time; ``good`` says which versions pass."""
 
@@ -110,10 +127,12 @@ class QuickWorld:
     trust: Trust = BOTH
     asked: str = "door"
     network_is_up: bool = True
+    network_hangs: bool = False
     bad_versions: frozenset[str] = frozenset()
     frame_ms: int = 20
     now_s: float = 0.0
     fetched: list[str] = field(default_factory=list)
+    hanging: list[Hanging] = field(default_factory=list)
     at_step: Callable[[str], None] = lambda _step: None
 
     def __post_init__(self) -> None:
@@ -160,6 +179,9 @@ class QuickWorld:
 
     def _fetch(self, parcel: Parcel, folder: Path) -> Errand:
         self.fetched.append(parcel.head.version)
+        if self.network_hangs:
+            self.hanging.append(Hanging())
+            return self.hanging[-1]
         if not self.network_is_up:
             return Done(Outcome("the network is down"))
         lay_out(folder, parcel.manifest)

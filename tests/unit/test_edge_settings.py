@@ -59,6 +59,9 @@ def test_the_environment_overrides_the_file() -> None:
         ({"position": {"lat_udeg": 1.5, "lon_udeg": 0}}, "lat_udeg"),
         ({"batch": {"max_observations": 257}}, "max_observations"),
         ({"outbox": {"max_bytes": 10}}, "max_bytes"),
+        ({"model": {"publishers": ["did:key:z6Mk"]}}, "publishers"),
+        ({"model": {"publishers": [HUB.did], "signatures_required": 2}}, "signatures_required = 2"),
+        ({"model": {"signatures_required": 0}}, "signatures_required"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: str) -> None:

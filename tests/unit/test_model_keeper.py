@@ -145,6 +145,28 @@ def test_a_withdrawn_offer_is_not_fetched_any_more(world: QuickWorld) -> None:
     assert world.runs == "1"
 
 
+def test_a_download_that_is_not_wanted_any_more_is_given_up(world: QuickWorld) -> None:
+    world.network_hangs = True
+    hear(world, "2")
+    world.settle()
+    hear(world, "2", later_ms=2)  # the same again: it goes on
+    world.settle()
+    assert [errand.is_cancelled for errand in world.hanging] == [False]
+    hear(world, "2", percent=0, later_ms=3)
+    world.settle()
+    assert [errand.is_cancelled for errand in world.hanging] == [True]
+    hear(world, "3", later_ms=4)
+    world.settle()
+    world.now_s += 5 * 3_600.0  # it hangs for good
+    world.keeper.step()
+    assert [errand.is_cancelled for errand in world.hanging] == [True, True]
+    assert world.keeper.note == "the download takes too long"
+    world.network_hangs = False
+    world.now_s += 60.0
+    assert world.settle() == 1
+    assert world.runs == "3"
+
+
 def test_a_download_that_fails_is_tried_again_ever_more_slowly(world: QuickWorld) -> None:
     world.network_is_up = False
     hear(world, "2")

@@ -70,7 +70,7 @@ def test_an_offer_for_another_network_proves_nothing() -> None:
         (TEXT, (DEVICE,), "not for a hub to offer"),
         (without(TEXT, "expires"), (ANNA, BEN), "never expires"),
         (without(TEXT, "image_sha256"), (ANNA, BEN), "does not pin"),
-        (manifest(expires="2027-01-01"), (ANNA, BEN), "expired on 2027-01-01"),
+        (manifest(changes={"expires": "2027-01-01"}), (ANNA, BEN), "expired on 2027-01-01"),
     ],
 )
 def test_what_the_hub_says_of_a_model_is_not_enough(
