@@ -46,6 +46,7 @@ CONSOLE: Final = Path(__file__).with_name("console") / "dist"
 _CLOSER_POLL_S: Final = 0.2
 _CLOSER_RETRY_S: Final = 5.0
 _SHELF_POLL_S: Final = 0.5
+_OFFER_REPEAT_S: Final = 60.0
 _BROKER_WAIT_S: Final = 20.0
 _JOIN_S: Final = 30.0
 
@@ -252,14 +253,15 @@ class Hub:
     def _relay_model_offers(self, subscriber: Subscriber) -> None:
         """Publish the offer that stands, retained, at the start and whenever the operator has made another."""
         shelf, topic = Shelf(self._home.models), model_topic(self._home.genesis().network)
-        published: bytes | None = None
+        published, repeat_at_s = b"", 0.0
         while not self._stop.is_set():
             try:
                 standing = shelf.standing()
-                if standing is not None and standing[0] != published:
-                    published = standing[0]
+                if standing is not None and (standing[0] != published or time.monotonic() >= repeat_at_s):
+                    # Again from time to time: on an open broker anybody may put something else in its place.
+                    published, repeat_at_s = standing[0], time.monotonic() + _OFFER_REPEAT_S
                     subscriber.retain(topic, published)
-                    log.info("model_offer_relayed", percent=standing[1].percent)
+                    log.debug("model_offer_relayed", percent=standing[1].percent)
                 self._troubles.pop("models", None)
             except ShelfError as error:
                 self._troubles["models"] = str(error)

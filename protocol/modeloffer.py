@@ -29,7 +29,7 @@ from protocol.units import UnixMs
 MANIFEST_MAX_BYTES: Final = 32_768  # what an offer has room for: a broker takes 65,536 bytes in all
 APPROVALS_MAX: Final = 8
 PICTURE_MAX_BYTES: Final = 4 << 20
-_MODEL_MAX_BYTES: Final = 2_000_000_000
+_MODEL_MAX_BYTES: Final = 500_000_000
 _SIGNATURES_MAX_BYTES: Final = 16_384
 _HEX_DIGEST: Final = r"^[0-9a-f]{64}\Z"
 _PLACEHOLDER: Final = re.compile(r"\{(sha256|cid)\}")

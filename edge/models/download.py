@@ -86,7 +86,7 @@ def download(
             place(partial, target)
         except ModelError as error:
             problem = error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a host that is no name
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
             problem = ModelError(

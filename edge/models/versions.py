@@ -63,16 +63,13 @@ class ModelVersions:
 
     def state(self) -> RolloutState:
         """Return what is written down; a fresh state where nothing is."""
-        path = self.folder / STATE_FILE
         try:
-            stat = path.stat()
-            mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-            if self._read is None or self._read[0] != mark:
-                self._read = (mark, _decoded(path))
-        except FileNotFoundError:
-            return RolloutState()
-        except OSError as error:
-            raise ModelError(f"Cannot read {path}: {error.strerror}. Check its rights.") from error
+            stat = (self.folder / STATE_FILE).stat()
+        except OSError:
+            return self._fresh()  # it says what is the matter
+        mark = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+        if self._read is None or self._read[0] != mark:
+            self._read = (mark, self._fresh())
         return self._read[1]
 
     def change(self, change: Change) -> RolloutState:
@@ -83,7 +80,7 @@ class ModelVersions:
     def place(self, made: Path, ref: Ref, change: Change) -> RolloutState:
         """Move the finished folder ``made`` in as the version ``ref``, then apply ``change``; see `change`."""
         with self._locked():
-            change(self.state())  # may refuse, before anything is touched
+            change(self._fresh())  # may refuse, before anything is touched
             target = self.folder_of(ref)
             for path in (*sorted(made.iterdir()), made):
                 _sync(path)
@@ -173,8 +170,17 @@ class ModelVersions:
             raise ModelError(f"The stored manifest of {ref.name} is not valid: {error}.") from error
         return Version(ref, path, manifest, approvals, head)
 
+    def _fresh(self) -> RolloutState:
+        path = self.folder / STATE_FILE
+        try:
+            return _decoded(path)
+        except FileNotFoundError:
+            return RolloutState()
+        except OSError as error:
+            raise ModelError(f"Cannot read {path}: {error.strerror}. Check its rights.") from error
+
     def _apply(self, change: Change) -> RolloutState:
-        before = self.state()
+        before = self._fresh()  # whoever holds the lock trusts no mark of time
         after = change(before)
         if after != before:
             with _as_model_error(self.folder):

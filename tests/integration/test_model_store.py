@@ -266,7 +266,7 @@ def test_a_signed_model_from_elsewhere_is_taken_in_and_an_unsigned_one_is_not(tm
 
 def test_a_model_for_a_newer_runtime_says_so(tmp_path: Path) -> None:
     path = lay_out(tmp_path, manifest(changes={"min_onnxruntime": '"99.0"'}), ANNA, BEN)
-    with pytest.raises(ModelError, match="door needs ONNX Runtime 99.0 or newer"):
+    with pytest.raises(ModelError, match=r"door needs ONNX Runtime 99\.0 or newer"):
         store_with(tmp_path).add(str(path), now_ms=NOW_MS)
 
 
@@ -416,6 +416,14 @@ def test_an_operator_signs_and_an_owner_adds_with_commands_alone(
     assert run("add", str(mine), "--own", "--dir", str(home)) == 0
     assert run("list", "--dir", str(home)) == 0
     assert "mine\t1\tkept\town" in capsys.readouterr().out
+
+
+def test_signing_without_a_key_names_the_command_that_makes_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = lay_out(tmp_path, manifest()).with_suffix(".toml")
+    assert run("sign", str(path), "--key-file", str(tmp_path / "none.key")) == 1
+    assert "model keygen --key-file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

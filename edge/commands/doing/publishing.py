@@ -33,6 +33,11 @@ def model_keygen(options: Namespace) -> int:
 def model_sign(options: Namespace) -> int:
     """Sign a manifest as it lies there; print the file that holds the signatures."""
     path: Path = options.manifest
+    if not options.key_file.exists():
+        raise ModelError(
+            f"there is no key at {options.key_file}: make one with `cairn-edge model keygen --key-file "
+            f"{options.key_file}`"
+        )
     key = load_key_file(options.key_file)
     check_picture(load_manifest(path), path.parent)
     manifest = path.read_bytes()
