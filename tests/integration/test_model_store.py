@@ -416,6 +416,9 @@ def test_an_operator_signs_and_an_owner_adds_with_commands_alone(
     assert run("add", str(mine), "--own", "--dir", str(home)) == 0
     assert run("list", "--dir", str(home)) == 0
     assert "mine\t1\tkept\town" in capsys.readouterr().out
+    Path(file).with_suffix(".toml").write_text("")
+    assert run("list", "--dir", str(home)) == 0
+    assert "door\t?\truns, on probation\tDAMAGED" in capsys.readouterr().out
 
 
 def test_signing_without_a_key_names_the_command_that_makes_one(

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.agent import KEY_FILE, clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.identity import load_key_file
+from edge.models.errors import ModelError
 from edge.models.rollout import Ref, RolloutState, rolled_back
 from edge.models.store import ModelStore
 from edge.models.trust import Trust, publishers_of
@@ -37,11 +38,16 @@ def model_list(options: Namespace) -> int:
     store, trust = _store(options.dir), _trust(options.dir)
     state = store.versions.state()
     for ref in state.kept:
-        version = store.versions.version(ref)
+        told = _state_of(ref, state)
+        try:
+            version = store.versions.version(ref)
+        except ModelError as error:
+            print("\t".join((ref.name, "?", told, f"DAMAGED: {error}")))
+            continue
         fields = (
             ref.name,
             version.head.version,
-            _state_of(ref, state),
+            told,
             store.origin(version) or "NOT TRUSTED",
             f"{publishers_of(version.manifest, version.approvals, trust)} signatures",
             f"index {ref.index}, floor {state.floors.get(ref.name, 0)}",
