@@ -8,9 +8,9 @@ from typing import Final
 
 from edge.camera.prefetch import PrefetchedCamera
 from edge.camera.recorded import VideoFileCamera
+from edge.memory import peak_rss_kib
 from edge.models.opening import OpenedModel
 from edge.pipeline import Pipeline, PipelineStats
-from edge.status import peak_rss_kib
 from edge.tracker import Tracker
 from protocol.classes import class_name
 from protocol.units import UnixMs

@@ -45,6 +45,7 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
     folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

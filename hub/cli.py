@@ -33,7 +33,8 @@ from hub.reindex import reindex
 from hub.settings import HubSettings
 from hub.store.session import StoreError
 from hub.store.store import Store
-from protocol.modeloffer import ModelOffer, parse_head
+from protocol.modelmanifest import parse_head
+from protocol.modeloffer import ModelOffer
 from protocol.units import UnixMs
 
 EXIT_OK: Final = 0

@@ -19,17 +19,8 @@ from msgspec import structs
 
 from protocol.errors import MalformedError, ProtocolError
 from protocol.identity import PublicKey, Signer
-from protocol.modeloffer import (
-    PICTURE_MAX_BYTES,
-    ManifestHead,
-    ModelOffer,
-    manifest_digest,
-    open_approval,
-    open_offer,
-    parse_head,
-    parse_signatures,
-    seal_offer,
-)
+from protocol.modelmanifest import PICTURE_MAX_BYTES, ManifestHead, manifest_digest, parse_head, parse_signatures
+from protocol.modeloffer import ModelOffer, open_approval, open_offer, seal_offer
 from protocol.payload import VERSION
 from protocol.units import UnixMs
 

@@ -60,7 +60,7 @@ from msgspec import Meta, Struct
 from edge.boxes import BoxPx
 from edge.detector.detection import ModelError
 from protocol.classes import COCO_CLASSES
-from protocol.modeloffer import HexDigest, RollbackIndex
+from protocol.modelmanifest import HexDigest, RollbackIndex
 from protocol.units import PPM_ONE
 
 MANIFEST_MAX_BYTES = 65_536

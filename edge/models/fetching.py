@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import structlog
-
+from edge.log import get_logger
 from edge.models import rollout
 from edge.models.errands import Errand, Fetch
 from edge.models.errors import ModelError
@@ -16,9 +15,8 @@ from protocol.units import UnixMs
 
 _FIRST_PAUSE_S: Final = 30.0  # after a failed download; doubled each time
 _LONGEST_PAUSE_S: Final = 3_600.0
-_PATIENCE_S: Final = 4 * 3_600.0  # for one download
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class OfferFetcher:
@@ -41,8 +39,7 @@ class OfferFetcher:
         self._offered: Offered | None = None
         self._into: Path | None = None
         self._under_way: Errand | None = None
-        self._leaving: Errand | None = None  # given up, perhaps not gone yet
-        self._due_s = 0.0  # nothing begins before; what is under way is given up then
+        self._due_s = 0.0  # nothing begins before
         self._failures = 0
         self.waiting: str | None = None  # why what is offered is not fetched now
 
@@ -82,11 +79,8 @@ class OfferFetcher:
             or self._monotonic_s() < self._due_s
         ):
             return
-        if self._leaving is not None and self._leaving.outcome() is None:
-            return  # two must not write one file
         self._into = self._versions.fetching(offered.ref.digest)
         self._under_way = self._fetch(offered.parcel, self._into)
-        self._due_s = self._monotonic_s() + _PATIENCE_S
 
     def _why_not(self, offered: Offered) -> str | None:
         return rollout.refusal(self._versions.state(), offered.ref, is_included=offered.is_included)
@@ -96,16 +90,12 @@ class OfferFetcher:
             return None
         outcome = self._under_way.outcome()
         if outcome is None:
-            if self._monotonic_s() < self._due_s:
-                return None
-            self._give_up()
-            return self._failed("the download takes too long")
+            return None
         self._under_way = None
         if outcome.problem is not None:
             return self._failed(outcome.problem)
         ref = self._offered.ref
         self._versions.place(self._into, ref, lambda state: rollout.fetched(state, ref))
-        self._due_s = 0.0
         log.info("model_fetched", model=ref.name)
         return None
 
@@ -117,7 +107,7 @@ class OfferFetcher:
     def _give_up(self) -> None:
         if self._under_way is not None:
             self._under_way.cancel()
-            self._under_way, self._leaving = None, self._under_way
+            self._under_way = None
 
 
 def _is_the_same(before: Offered | None, now: Offered | None) -> bool:

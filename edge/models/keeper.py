@@ -12,8 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
-import structlog
-
+from edge.log import get_logger
 from edge.models import rollout
 from edge.models.errands import Errand, Fetch, Try
 from edge.models.errors import ModelError
@@ -27,7 +26,7 @@ from protocol.units import UnixMs
 RESTART_VISION: Final = "restart vision"
 _PAUSE_S: Final = 30.0  # before a trial that could not be started is tried again
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class ModelKeeper:
@@ -48,8 +47,8 @@ class ModelKeeper:
         Args:
             versions: the store.
             terms: whom to believe, and the bounds.
-            fetch: begins to fill a folder with a parcel; edge.models.errands.Fetching.
-            trial: begins to try the ONNX file of a stored model; edge.models.errands.Trying.
+            fetch: begins to fill a folder with a parcel; edge.models.errands.fetching.
+            trial: begins to try the ONNX file of a stored model; edge.models.errands.trying.
             now_ms: the device's time, against which manifests expire.
             monotonic_s: for probation and pauses.
         """
@@ -130,7 +129,7 @@ class ModelKeeper:
             self._begin_trial()
             self._end_probation()
             return self._point_anew()
-        except ModelError as error:  # the disk: full, or somebody's hand in it
+        except (ModelError, OSError) as error:  # the disk: full, or somebody's hand in it; or no process to be had
             self._complain("model_store_failed", str(error))
             return None
 

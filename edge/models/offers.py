@@ -73,7 +73,6 @@ def weighed(offer: ModelOffer, terms: KeeperTerms, *, now_ms: UnixMs) -> Offered
     if origin is Origin.OWN or picture is None:
         raise ModelError(f"{head.name} {head.version} is not for a hub to offer: no publisher stands for it.")
     parcel = Parcel(
-        head=head,
         manifest=offer.manifest,
         approvals=offer.approvals,
         model_sources=(*_places(offer, head.sha256, terms.hub_url), head.source, *head.mirrors),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.models.errors import ModelError
-from edge.models.trust import SHIPPED_FOLDER
+from edge.models.versions import SHIPPED_FOLDER
 
 __all__ = ["SHIPPED_FOLDER", "catalogued_manifest", "catalogued_manifests"]
 

@@ -22,7 +22,8 @@ from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifest, catalogued_
 from edge.models.trust import Origin, Trust, check_fresh, head_of, origin_of
 from edge.models.versions import SIGNATURES_SUFFIX, ModelVersions, Version, read_signatures, ref_of
 from protocol.identity import Signer
-from protocol.modeloffer import approve, write_signatures
+from protocol.modelmanifest import write_signatures
+from protocol.modeloffer import approve
 from protocol.units import UnixMs
 
 

@@ -6,7 +6,6 @@ Loads the file as its manifest says, runs its self-test, and measures its pace o
 and one JSON line on stdout (``frame_ms``, ``provider``); 1 and one sentence on stderr where it fails.
 """
 
-import json
 import statistics
 import sys
 import time
@@ -15,9 +14,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edge.detector.selftest import load_picture
 from edge.detector.session import SessionOptions
 from edge.errors import EdgeError
+from edge.models.errands import ErrandAnswer
 from edge.models.opening import OpenedModel, open_model
 
 _FRAMES: Final = 5
@@ -31,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         opened = open_model(options.model, options=SessionOptions(intra_op_threads=options.threads))
-        outcome = {"frame_ms": _frame_ms(opened), "provider": opened.detector.provider}
+        answer = ErrandAnswer(_frame_ms(opened), opened.detector.provider)
     except EdgeError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(json.dumps(outcome) + "\n")
+    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
     return 0
 
 

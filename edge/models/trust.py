@@ -13,15 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from edge.models.errors import ModelError
+from edge.models.versions import SHIPPED_FOLDER
 from protocol.errors import MalformedError, ProtocolError
 from protocol.identity import PublicKey
-from protocol.modeloffer import ManifestHead, manifest_digest, open_approval, parse_head
+from protocol.modelmanifest import ManifestHead, manifest_digest, parse_head
+from protocol.modeloffer import open_approval
 from protocol.units import UnixMs
-
-SHIPPED_FOLDER: Final = Path(__file__).parent
 
 
 class Origin(StrEnum):

@@ -28,8 +28,9 @@ import msgspec
 from edge.models.errors import ModelError
 from edge.models.rollout import Ref, RolloutState, newest
 from protocol.errors import MalformedError
-from protocol.modeloffer import ManifestHead, manifest_digest, parse_head, parse_signatures
+from protocol.modelmanifest import ManifestHead, manifest_digest, parse_head, parse_signatures
 
+SHIPPED_FOLDER: Final = Path(__file__).parent  # manifests that are part of the package
 STATE_FILE: Final = "state.json"
 SIGNATURES_SUFFIX: Final = ".sig.json"
 MANIFEST_SUFFIX: Final = ".toml"

@@ -3,19 +3,14 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
-from hub.broker.address import BrokerAddress
 from hub.domain.admission import Message
 from hub.http import published
 from hub.http.app import create_app
-from hub.http.desk import Desk, HubFacts, Pulse
 from hub.http.server import HttpServer
-from hub.models import Shelf
-from hub.pinning.local import LocalPinStore
 from hub.store.store import Store
 from protocol.car import read_car
 from protocol.cid import Cid
@@ -23,9 +18,9 @@ from protocol.envelope import block_digest, open_envelope
 from protocol.manifest import EpochManifest, verdict_pages, verdict_rows
 from protocol.observation import Quantity, Reading, Track
 from protocol.piece import PieceHasher
-from protocol.units import UnixMs
 from protocol.verdict import Verdict
-from tests.support.hub_intake import SCHEDULE, IntakeBench
+from tests.support.hub_desk import desk_of
+from tests.support.hub_intake import IntakeBench
 from tests.support.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, track
 
 
@@ -55,42 +50,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     bench.close_epochs()
     bench.take(device.envelope(bench.now_ms))
     server = HttpServer("127.0.0.1", 0)
-    server.start(create_app(_desk(bench, folder)))
+    server.start(create_app(desk_of(bench, folder)))
     with httpx.Client(base_url=server.url) as http:
         yield Served(http, bench, device, envelopes)
     server.stop()
     bench.shut()
     store.database.close()
-
-
-def _desk(bench: IntakeBench, folder: Path) -> Desk:
-    facts = HubFacts(
-        version="0.1.0",
-        name="Test hub",
-        network=NETWORK,
-        key=HUB.public_key,
-        schedule=SCHEDULE,
-        policy=POLICY,
-        broker=BrokerAddress("127.0.0.1", 1883),
-    )
-    return Desk(
-        facts=facts,
-        store=bench.store,
-        pinner=LocalPinStore(folder / "pins"),
-        car_folders=(bench.segments, folder / "epochs"),
-        shelf=Shelf(folder / "models"),
-        console=folder / "no-console",
-        clock=lambda: UnixMs(bench.now_ms),
-        pulse=lambda: Pulse(
-            intake=bench.gauges.read(),
-            queue_depth=0,
-            oldest_unacknowledged_ms=0,
-            broker_connected=True,
-            disk_free_bytes=1 << 40,
-            troubles=(),
-            failure=None,
-        ),
-    )
 
 
 def rows(served: Served, path: str) -> list[dict[str, object]]:

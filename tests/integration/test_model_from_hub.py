@@ -13,14 +13,15 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.models.errands import Fetching, Trying
+from edge.models.errands import fetching, trying
 from edge.models.keeper import RESTART_VISION, ModelKeeper
 from edge.models.offers import KeeperTerms
 from edge.models.store import ModelStore
 from hub.app import Ready, wall_clock
 from hub.cli import main as hub_main
 from protocol.identity import KeyPair, PublicKey
-from protocol.modeloffer import open_offer, parse_head
+from protocol.modelmanifest import parse_head
+from protocol.modeloffer import open_offer
 from protocol.topics import model_topic
 from tests.support.hub_story import NETWORK
 from tests.support.hub_world import eventually, running_hub
@@ -115,8 +116,8 @@ def begin(store: ModelStore, ready: Ready, *, max_frame_ms: int = NEVER_SLOW_MS)
     keeper = ModelKeeper(
         store.versions,
         terms,
-        fetch=Fetching,
-        trial=partial(Trying, threads=1, monotonic_s=time.monotonic),
+        fetch=partial(fetching, monotonic_s=time.monotonic),
+        trial=partial(trying, threads=1, monotonic_s=time.monotonic),
         now_ms=wall_clock,
         monotonic_s=time.monotonic,
     )

@@ -15,7 +15,8 @@ from edge.models.offers import KeeperTerms
 from edge.models.trust import Trust
 from edge.models.versions import MODEL_SUFFIX, SIGNATURES_SUFFIX, ModelVersions
 from protocol.identity import KeyPair
-from protocol.modeloffer import ModelOffer, approve, parse_head, seal_offer, write_signatures
+from protocol.modelmanifest import parse_head, write_signatures
+from protocol.modeloffer import ModelOffer, approve, seal_offer
 from protocol.units import UnixMs
 from tests.conftest import ROOT
 from tests.support.edge_story import NETWORK, key_pair
@@ -178,14 +179,16 @@ class QuickWorld:
         return None if path is None else parse_head(path.with_suffix(".toml").read_bytes()).version
 
     def _fetch(self, parcel: Parcel, folder: Path) -> Errand:
-        self.fetched.append(parcel.head.version)
+        self.fetched.append(parse_head(parcel.manifest).version)
         if self.network_hangs:
             self.hanging.append(Hanging())
             return self.hanging[-1]
         if not self.network_is_up:
             return Done(Outcome("the network is down"))
         lay_out(folder, parcel.manifest)
-        (folder / f"{parcel.head.name}{SIGNATURES_SUFFIX}").write_bytes(write_signatures(parcel.approvals))
+        (folder / f"{parse_head(parcel.manifest).name}{SIGNATURES_SUFFIX}").write_bytes(
+            write_signatures(parcel.approvals)
+        )
         self.at_step("fetched")
         return Done(Outcome())
 

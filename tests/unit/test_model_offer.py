@@ -9,16 +9,8 @@ from edge.models.offers import KeeperTerms, believed_offer, weighed
 from edge.models.trust import Trust
 from protocol.errors import MalformedError, ProtocolError, SignatureError
 from protocol.identity import KeyPair
-from protocol.modeloffer import (
-    ModelOffer,
-    approve,
-    open_approval,
-    open_offer,
-    parse_signatures,
-    place_of,
-    seal_offer,
-    write_signatures,
-)
+from protocol.modelmanifest import parse_head, parse_signatures, write_signatures
+from protocol.modeloffer import ModelOffer, approve, open_approval, open_offer, place_of, seal_offer
 from protocol.payload import encode_payload
 from protocol.units import UnixMs
 from tests.support.edge_story import NETWORK
@@ -82,14 +74,15 @@ def test_what_the_hub_says_of_a_model_is_not_enough(
 
 def test_the_hub_s_paths_lead_to_the_hub_of_the_settings_and_cids_name_the_same_bytes() -> None:
     parcel = weighed(with_sources("/v1/models/{sha256}", "https://g.example/ipfs/{cid}"), TERMS, now_ms=NOW_MS).parcel
-    digest = parcel.head.sha256
+    head = parse_head(parcel.manifest)
+    digest = head.sha256
     assert parcel.model_sources[0] == f"http://10.0.0.7:8080/v1/models/{digest}"
     assert parcel.model_sources[1].startswith("https://g.example/ipfs/bafkrei")
-    assert parcel.model_sources[2] == parcel.head.source
-    assert parcel.picture_sources[0].endswith(str(parcel.head.selftest.image_sha256))
+    assert parcel.model_sources[2] == head.source
+    assert parcel.picture_sources[0].endswith(str(head.selftest.image_sha256))
     homeless = KeeperTerms(NETWORK, HUB.public_key, DEVICE.public_key, Trust(BOTH.publishers, 2), asked="door")
     sources = weighed(with_sources("/v1/models/{sha256}"), homeless, now_ms=NOW_MS).parcel.model_sources
-    assert sources == (parcel.head.source,)  # without the hub's address its paths lead nowhere
+    assert sources == (head.source,)  # without the hub's address its paths lead nowhere
 
 
 @pytest.mark.parametrize(

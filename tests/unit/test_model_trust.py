@@ -4,9 +4,10 @@ import pytest
 
 from edge.models.errors import ModelError
 from edge.models.rollout import Ref, RolloutState, added
-from edge.models.trust import SHIPPED_FOLDER, Origin, Trust, check_fresh, head_of, origin_of
+from edge.models.trust import Origin, Trust, check_fresh, head_of, origin_of
+from edge.models.versions import SHIPPED_FOLDER
 from protocol.identity import KeyPair
-from protocol.modeloffer import ManifestHead, parse_head
+from protocol.modelmanifest import ManifestHead, parse_head
 from protocol.units import UnixMs
 from tests.support.model_story import ANNA, BEN, BOTH, DEVICE, NOW_MS, STRANGER, manifest, signed, without
 

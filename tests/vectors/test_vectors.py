@@ -15,12 +15,14 @@ from protocol import dagcbor
 from protocol.car import read_car
 from protocol.cid import Cid
 from protocol.cose import open_sign1
-from protocol.envelope import open_envelope
+from protocol.envelope import Envelope, open_envelope
 from protocol.errors import MalformedError, ProtocolError, SignatureError
 from protocol.identity import KeyPair, PublicKey
 from protocol.manifest import EpochManifest, verdict_pages, verdict_rows
 from protocol.merkle import StandardTree, verify
+from protocol.observation import Succession
 from protocol.piece import Piece
+from protocol.succession import verify_succession
 from protocol.varint import decode_varint
 
 HERE = Path(__file__).resolve().parent
@@ -60,12 +62,19 @@ def _read_car(raw: bytes) -> int:
     return len(list(read_car(io.BytesIO(raw))))
 
 
+def _believe(block: bytes) -> Envelope:
+    signed, envelope = open_envelope(block)
+    verify_succession(envelope, signed.key)
+    return envelope
+
+
 READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "varint": ("hex", lambda text: decode_varint(bytes.fromhex(text))),
     "cid": ("text", Cid.parse),
     "dagcbor": ("hex", lambda text: dagcbor.decode(bytes.fromhex(text))),
     "identity": ("text", PublicKey.parse),
     "envelope": ("block_hex", lambda text: open_envelope(bytes.fromhex(text))),
+    "succession": ("block_hex", lambda text: _believe(bytes.fromhex(text))),
     "car": ("car_hex", lambda text: _read_car(bytes.fromhex(text))),
 }
 
@@ -106,6 +115,20 @@ def test_signed_blocks_open_and_name_their_signer(kind: str) -> None:
         assert str(Cid.of(block)) == case["cid"]
         # The signed bytes are the IPLD block: strict DAG-CBOR as they stand.
         assert dagcbor.encode(dagcbor.decode(block)) == block
+
+
+def test_successions_are_agreed_in_the_words_that_the_vectors_say() -> None:
+    for case in _cases("succession/valid"):
+        *_, succession = _believe(bytes.fromhex(case["block_hex"])).observations
+        assert isinstance(succession, Succession)
+        successor = KeyPair(bytes.fromhex(case["successor_seed_hex"]))
+        assert succession.successor == successor.public_key.key_id
+        assert succession.consent.hex() == case["consent_hex"] == successor.sign(bytes.fromhex(case["words_hex"])).hex()
+
+
+def test_an_envelope_whose_succession_is_void_is_a_good_envelope_all_the_same() -> None:
+    for case in _cases("succession/invalid"):
+        open_envelope(bytes.fromhex(case["block_hex"]))
 
 
 def test_car_files_read_back_with_offsets() -> None:

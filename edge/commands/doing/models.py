@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from edge.agent import KEY_FILE, clock_ms
+from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.identity import load_key_file
 from edge.models.errors import ModelError
@@ -13,7 +13,8 @@ from edge.models.rollout import Ref, RolloutState, rolled_back
 from edge.models.store import ModelStore
 from edge.models.trust import Trust, publishers_of
 from edge.models.versions import ModelVersions
-from edge.opening import MODELS_FOLDER, open_named_model
+from edge.opening import open_named_model
+from edge.place import KEY_FILE, MODELS_FOLDER
 from edge.settings import SETTINGS_FILE, load_settings
 
 

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from edge.agent import clock_ms
+from edge.clock import clock_ms
 from edge.commands.words import EXIT_WELL
 from edge.detector.manifest import load_manifest
 from edge.identity import create_key_file, load_key_file
@@ -15,7 +15,8 @@ from edge.models.opening import check_picture
 from edge.models.trust import Origin, check_fresh, head_of
 from edge.models.versions import SIGNATURES_SUFFIX, read_signatures
 from protocol.errors import ProtocolError
-from protocol.modeloffer import APPROVALS_MAX, approve, manifest_digest, open_approval, write_signatures
+from protocol.modelmanifest import manifest_digest, write_signatures
+from protocol.modeloffer import APPROVALS_MAX, approve, open_approval
 
 
 def model_keygen(options: Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final
 
 import msgspec
@@ -16,7 +16,8 @@ from protocol.enrollment import Enrollment
 from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, open_envelope
 from protocol.identity import KeyPair, PublicKey
 from protocol.logbook import NO_RECORD, Intake, IntakeEntry, Policy, SegmentHeader, SegmentSeal, Tally
-from protocol.modeloffer import ModelApproval, ModelOffer, is_included, manifest_digest
+from protocol.modelmanifest import manifest_digest
+from protocol.modeloffer import ModelApproval, ModelOffer, is_included
 from protocol.observation import Position, Quantity, Reading, Track
 from protocol.payload import decode_payload, encode_payload
 from protocol.receipt import Receipt, ReceiptLine
@@ -108,8 +109,8 @@ def envelopes() -> list[tuple[str, KeyPair, Envelope]]:
     ]
 
 
-def envelope_valid() -> Document:
-    cases = [signed_case(says, signer, envelope) for says, signer, envelope in envelopes()]
+def envelope_valid(more: Iterable[tuple[str, KeyPair, Envelope]]) -> Document:
+    cases = [signed_case(says, signer, envelope) for says, signer, envelope in (*envelopes(), *more)]
     for case in cases:
         open_envelope(bytes.fromhex(str(case["block_hex"])))
     return {
@@ -225,10 +226,12 @@ def named(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         kind = value.__struct_config__.tag
         fields = {name: named(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, Reading) and value.flags == 0:
+            del fields["flags"]  # as on the wire
         return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, IntEnum):
+    if isinstance(value, IntEnum | IntFlag):
         return int(value)
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [named(member) for member in value]
