@@ -149,10 +149,18 @@ def fetching(parcel: Parcel, folder: Path, *, monotonic_s: Callable[[], float]) 
     )
 
 
-def trying(model: Path, *, threads: int, monotonic_s: Callable[[], float]) -> ChildErrand:
-    """Begin to try the ONNX file ``model`` of the store."""
+def trying(
+    model: Path,
+    *,
+    monotonic_s: Callable[[], float],
+    threads: int = 1,
+    runner: str = "",
+    is_fallback_allowed: bool = False,
+) -> ChildErrand:
+    """Begin to try the ONNX file ``model`` of the store, run as the vision would run it."""
     path = model.absolute()
-    arguments = (str(path), "--threads", str(threads))
+    fallback = ("--fallback",) if is_fallback_allowed else ()
+    arguments = (str(path), "--threads", str(threads), "--runner", runner, *fallback)
     return ChildErrand(
         confined_command(Confinement(module="edge.models.trial", read=(str(path.parent),), arguments=arguments)),
         monotonic_s=monotonic_s,

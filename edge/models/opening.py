@@ -8,15 +8,14 @@ self-test decides.
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-import onnxruntime as ort
-
-from edge.detector.detection import Detector
 from edge.detector.manifest import ModelManifest, load_manifest
+from edge.detector.model import ModelDetector
+from edge.detector.runners.finding import ONNX_RUNTIME
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
-from edge.detector.yolox import YoloxDetector
 from edge.log import get_logger
 from edge.models.errors import ModelError
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
@@ -30,7 +29,7 @@ log = get_logger()
 class OpenedModel:
     """A model that is ready to work."""
 
-    detector: Detector
+    detector: ModelDetector
     manifest: ModelManifest
     is_official: bool  # the file's SHA-256 is the one its manifest pins
     manifest_folder: Path  # where the manifest and the self-test picture lie
@@ -110,8 +109,8 @@ def _recognise(model: bytes, path: Path, options: SessionOptions | None) -> Open
 
 
 def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: SessionOptions | None) -> OpenedModel:
-    _check_runtime(manifest)
-    detector = YoloxDetector(model, manifest, options=options)
+    _check_runtime(manifest, options)
+    detector = ModelDetector(model, manifest, options=options)
     return OpenedModel(
         detector=detector,
         manifest=manifest,
@@ -120,8 +119,10 @@ def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: Sessi
     )
 
 
-def _check_runtime(manifest: ModelManifest) -> None:
-    have = ort.__version__
+def _check_runtime(manifest: ModelManifest, options: SessionOptions | None) -> None:
+    if ((options and options.runner) or manifest.runner) != ONNX_RUNTIME:
+        return
+    have = str(import_module("onnxruntime").__version__)  # late: other runners do without it
     if _numbers(have) < _numbers(manifest.min_onnxruntime):
         raise ModelError(
             f"{manifest.name} needs ONNX Runtime {manifest.min_onnxruntime} or newer, this device has {have}: "

@@ -17,12 +17,12 @@ from edge.detector.session import SessionOptions
 from edge.models.download import Report, Wanted, download
 from edge.models.errors import ModelError
 from edge.models.opening import OpenedModel, check_picture, open_model
-from edge.models.rollout import Ref, RolloutState, added, floor_problem
+from edge.models.rollout import Ref, RolloutState, added, floor_problem, running
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifest, catalogued_manifests
 from edge.models.trust import Origin, Trust, check_fresh, head_of, origin_of
 from edge.models.versions import SIGNATURES_SUFFIX, ModelVersions, Version, read_signatures, ref_of
 from protocol.identity import Signer
-from protocol.modelmanifest import write_signatures
+from protocol.modelmanifest import manifest_digest, write_signatures
 from protocol.modeloffer import approve
 from protocol.units import UnixMs
 
@@ -93,6 +93,47 @@ class ModelStore:
             manifest = open_model(model, options=options).manifest
             self.versions.place(model.parent, ref, lambda state: added(state, ref))
         return StoredModel(name, self.versions.path_of(ref), manifest, origin)
+
+    def fetch_again(self, name: str, *, now_ms: UnixMs) -> None:
+        """Fetch the file of the model ``name`` once more, from where its manifest says; add it where there is none.
+
+        What comes is what the stored manifest pins, so nothing is believed anew.
+
+        Raises:
+            ModelError: the manifest is damaged, no source has the file, or it fails its self-test.
+        """
+        ref = running(self.versions.state(), name)
+        if ref is None:
+            self.add(name, now_ms=now_ms)
+            return
+        manifest = self._stored_manifest(ref)
+        before = self.versions.folder_of(ref)
+        with self.versions.scratch() as scratch:
+            made = scratch / name
+            made.mkdir()
+            shutil.copytree(before, made, ignore=shutil.ignore_patterns("*.onnx"), dirs_exist_ok=True)
+            model = made / f"{ref.name}.onnx"
+            wanted = Wanted(ref.name, manifest.sha256, manifest.size_bytes)
+            download(wanted, (manifest.source, *manifest.mirrors), model)
+            open_model(model)
+            self.versions.place(made, ref, lambda state: state)
+
+    def can_fetch(self, name: str) -> bool:
+        """Say whether somebody says where to get the model ``name``: its own manifest, else one that is shipped."""
+        try:
+            ref = running(self.versions.state(), name)
+            catalogue = self._trust.catalogue
+            manifest = catalogued_manifest(name, catalogue) if ref is None else self._stored_manifest(ref)
+        except ModelError:
+            return False
+        return manifest.source.startswith(("https://", "http://"))
+
+    def _stored_manifest(self, ref: Ref) -> ModelManifest:
+        path = self.versions.path_of(ref).with_suffix(".toml")
+        manifest = load_manifest(path)
+        if manifest_digest(path.read_bytes()).hex() != ref.digest:
+            raise ModelError(f"The manifest of {ref.name} is not the one that was stored: add the model again.")
+        return manifest
 
     def test(self, name: str, *, options: SessionOptions | None = None) -> OpenedModel:
         """Check the file's SHA-256, load it and run its self-test; return it ready to work.

@@ -30,9 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m edge.models.trial", description="Try one model file.")
     parser.add_argument("model", type=Path, metavar="FILE.onnx")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runner", default="", metavar="NAME", help="in the place of the one its manifest names")
+    parser.add_argument("--fallback", action="store_true", help="let ONNX Runtime stand in for a missing runner")
     options = parser.parse_args(arguments)
     try:
-        opened = open_model(options.model, options=SessionOptions(intra_op_threads=options.threads))
+        how = SessionOptions(
+            intra_op_threads=options.threads, runner=options.runner, is_fallback_allowed=options.fallback
+        )
+        opened = open_model(options.model, options=how)
         answer = ErrandAnswer(_frame_ms(opened), opened.detector.provider)
     except EdgeError as error:
         sys.stderr.write(f"{error}\n")

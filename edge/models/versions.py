@@ -28,7 +28,7 @@ import msgspec
 from edge.models.errors import ModelError
 from edge.models.rollout import Ref, RolloutState, newest
 from protocol.errors import MalformedError
-from protocol.modelmanifest import ManifestHead, manifest_digest, parse_head, parse_signatures
+from protocol.modelmanifest import ManifestHead, manifest_digest, parse_head, parse_signatures, write_signatures
 
 SHIPPED_FOLDER: Final = Path(__file__).parent  # manifests that are part of the package
 STATE_FILE: Final = "state.json"
@@ -119,6 +119,12 @@ class ModelVersions:
                     shutil.rmtree(other, ignore_errors=True)
             (root / digest[:_DIGITS]).mkdir(exist_ok=True)
         return root / digest[:_DIGITS]
+
+    def sign(self, ref: Ref, approvals: tuple[bytes, ...]) -> None:
+        """Put ``approvals`` in the place of the signatures of ``ref``, whole or not at all."""
+        path = self.folder_of(ref) / f"{ref.name}{SIGNATURES_SUFFIX}"
+        with self._locked():
+            _write_whole(path, write_signatures(approvals))
 
     def folder_of(self, ref: Ref) -> Path:
         """Return where the files of ``ref`` lie."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hub.broker.address import BrokerAddress
 from hub.domain.schedule import EpochSchedule
+from hub.ingest.adoptions import AdoptionRelay
 from hub.ingest.gauges import IntakeReadings
 from hub.models import Shelf
 from hub.pinning.pinner import Pinner
@@ -43,7 +44,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything an endpoint may look at; nothing it may change."""
+    """Everything an endpoint may look at; nothing it may change, but one thing it may pass on."""
 
     facts: HubFacts
     store: Store
@@ -53,3 +54,4 @@ class Desk:
     console: Path  # the built page, if it was built
     clock: Callable[[], UnixMs]
     pulse: Callable[[], Pulse]
+    adoptions: AdoptionRelay | None = None  # None: this hub passes none on

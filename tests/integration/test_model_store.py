@@ -15,10 +15,11 @@ import pytest
 from edge.cli import main
 from edge.detector.detection import ModelError
 from edge.detector.manifest import load_manifest
+from edge.detector.model import ModelDetector
 from edge.detector.selftest import selftest
-from edge.detector.yolox import YoloxDetector
 from edge.models.download import Wanted, check_url, download
 from edge.models.opening import open_model
+from edge.models.own import sign_own_again
 from edge.models.rollout import probation_passed, rolled_back
 from edge.models.shipped import SHIPPED_FOLDER
 from edge.models.store import ModelStore
@@ -231,7 +232,7 @@ def test_the_self_test_refuses_every_wrong_way_to_read_the_model(
     (tmp_path / "wrong.toml").write_text(text)
     manifest = load_manifest(tmp_path / "wrong.toml")
     with pytest.raises(ModelError, match="fails its self-test"):
-        selftest(YoloxDetector(model, manifest), manifest, folder=SHIPPED_FOLDER)
+        selftest(ModelDetector(model, manifest), manifest, folder=SHIPPED_FOLDER)
 
 
 def test_a_missing_self_test_picture_fails_closed(tmp_path: Path, assets: Path, model: bytes) -> None:
@@ -285,6 +286,18 @@ def test_an_own_model_needs_nobody_but_the_owner_and_is_marked_as_own(tmp_path: 
     assert problems(store) == []
     stranger = ModelStore(tmp_path / "store", trust=Trust(device=STRANGER.public_key))  # copied to another device
     assert "signed by 0 of the publishers" in problems(stranger)[0]
+
+
+def test_own_models_follow_the_device_to_its_next_key(tmp_path: Path) -> None:
+    store = store_with(tmp_path)
+    store.add(str(lay_out(tmp_path / "mine", manifest())), now_ms=NOW_MS, owner=DEVICE)
+    store.add(str(lay_out(tmp_path / "theirs", manifest(name="gate"), ANNA, BEN)), now_ms=NOW_MS)
+    for expected in (1, 0):  # the second time there is nothing left to do
+        found = sign_own_again(store.versions, before=DEVICE.public_key, owner=STRANGER, now_ms=NOW_MS)
+        assert found == expected
+    trust = Trust(BOTH.publishers, BOTH.required, STRANGER.public_key)
+    assert problems(ModelStore(tmp_path / "store", trust=trust)) == []
+    assert "signed by 0 of the publishers" in problems(store)[0]
 
 
 def test_a_file_of_unknown_origin_is_not_even_loaded_without_the_owner_s_word(tmp_path: Path, assets: Path) -> None:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cases import archives, own_words, primitives, records, refusals
+from cases import adoptions, archives, own_words, primitives, records, refusals
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,6 +32,10 @@ DOCUMENTS: dict[str, Callable[[], dict[str, object]]] = {
     "merkle/valid": archives.merkle_valid,
     "merkle/invalid": archives.merkle_invalid,
     "manifest/valid": archives.manifest_valid,
+    "adoption/valid": adoptions.adoption_valid,
+    "adoption/invalid": adoptions.adoption_invalid,
+    "shortcode/valid": adoptions.short_code_valid,
+    "shortcode/invalid": adoptions.short_code_invalid,
 }
 
 

@@ -5,9 +5,10 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from edge.anchors import KeyPlace
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
-from edge.identity import load_key_file
+from edge.keys import open_signer
 from edge.models.errors import ModelError
 from edge.models.rollout import Ref, RolloutState, rolled_back
 from edge.models.store import ModelStore
@@ -15,7 +16,8 @@ from edge.models.trust import Trust, publishers_of
 from edge.models.versions import ModelVersions
 from edge.opening import open_named_model
 from edge.place import KEY_FILE, MODELS_FOLDER
-from edge.settings import SETTINGS_FILE, load_settings
+from edge.settings import SETTINGS_FILE, EdgeSettings, load_settings
+from protocol.identity import Signer
 
 
 def model_add(options: Namespace) -> int:
@@ -28,7 +30,7 @@ def model_add(options: Namespace) -> int:
             told[0] = tenth
             print(f"download: {10 * tenth} % of {in_all} bytes", file=sys.stderr)
 
-    owner = load_key_file(options.dir / KEY_FILE) if options.own else None
+    owner = _owner(options.dir) if options.own else None
     stored = _store(options.dir).add(options.model, now_ms=clock_ms(), owner=owner, report=report)
     print(stored.name)
     return EXIT_WELL
@@ -98,9 +100,19 @@ def _store(directory: Path) -> ModelStore:
 
 def _trust(directory: Path) -> Trust:
     """Return whom the device in ``directory`` believes; where there is no device yet: nobody but the package."""
-    key = directory / KEY_FILE
-    device = load_key_file(key).public_key if key.exists() else None
-    if not (directory / SETTINGS_FILE).exists():
+    settings = _settings(directory)
+    place = KeyPlace() if settings is None else settings.key
+    has_none = place.source == "file" and not (directory / KEY_FILE).exists()
+    device = None if has_none else _owner(directory).public_key
+    if settings is None:
         return Trust(device=device)
-    model = load_settings(directory, os.environ).model
-    return Trust(model.publisher_keys(), model.signatures_required, device)
+    return Trust(settings.model.publisher_keys(), settings.model.signatures_required, device)
+
+
+def _owner(directory: Path) -> Signer:
+    settings = _settings(directory)
+    return open_signer(KeyPlace() if settings is None else settings.key, directory, os.environ)
+
+
+def _settings(directory: Path) -> EdgeSettings | None:
+    return load_settings(directory, os.environ) if (directory / SETTINGS_FILE).exists() else None
