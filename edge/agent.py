@@ -9,8 +9,8 @@ import math
 import select
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,7 +26,6 @@ from edge.outbox import OutboxError
 from edge.parts import Parts
 from edge.settings import EdgeSettings
 from edge.status import AgentStatus, StatusFile
-from edge.uplink import Uplink
 from protocol.units import UnixMs
 
 _TICK_S: Final = 0.1
@@ -78,16 +77,14 @@ class Agent:
             parts, status_file = assemble(
                 self._settings, self._directory, self._program, stack=stack, now_ms=self._now_ms
             )
-            with _running(parts.uplink) as uplink_thread:
+            with parts.uplink.running():
                 self._notifier.ready("observing")
-                failure = self._observe(parts, status_file, uplink_thread, stop)
+                failure = self._observe(parts, status_file, stop)
                 self._notifier.stopping()
                 self._finish(parts, status_file, stop)
             return AgentReport(status_file.write(parts, is_running=False), failure)
 
-    def _observe(
-        self, parts: Parts, status_file: StatusFile, uplink_thread: threading.Thread, stop: threading.Event
-    ) -> str | None:
+    def _observe(self, parts: Parts, status_file: StatusFile, stop: threading.Event) -> str | None:
         """Work until the source ends or ``stop``; return why it ended, where it should not have."""
         status_due_s = 0.0
         progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
@@ -111,7 +108,7 @@ class Agent:
                 give_back()
             if parts.eyes is not None and parts.eyes.is_over:
                 return parts.eyes.failure
-            if not uplink_thread.is_alive():
+            if not parts.uplink.is_alive:
                 return "the uplink ended unexpectedly: see the traceback above and report it"
             _wait_for_news(parts)
         return None
@@ -182,15 +179,3 @@ def _log_progress(status: AgentStatus) -> None:
         is_connected=status.is_connected,
         rss_kib=status.rss_kib,
     )
-
-
-@contextmanager
-def _running(uplink: Uplink) -> Iterator[threading.Thread]:
-    stop = threading.Event()
-    thread = threading.Thread(target=uplink.run, args=(stop,), name="uplink", daemon=True)
-    thread.start()
-    try:
-        yield thread
-    finally:
-        stop.set()
-        thread.join(_GOODBYE_S)

@@ -22,9 +22,9 @@ from edge.sequence import SequenceError, SequenceLedger
 from edge.settings import EdgeSettings
 from edge.signer import EnvelopeSigner
 from edge.status import StatusFile
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
-from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
-from protocol.envelope import block_digest
+from edge.uplink import Route, Surroundings, UplinkLimits
+from edge.uplinks import Uplinks
+from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.identity import KeyPair
 from protocol.observation import Position
 from protocol.payload import VERSION
@@ -58,20 +58,17 @@ def assemble(
     if eyes is not None:
         stack.callback(eyes.halt, at_most_s=0.0)
         eyes.look(time.monotonic())
-    limits = settings.outbox
-    outbox = Outbox.open(
-        directory / OUTBOX_FILE, limits=OutboxLimits(limits.max_envelopes, limits.max_bytes, limits.receipts_kept)
-    )
+    outbox = Outbox.open(directory / OUTBOX_FILE, limits=outbox_limits(settings))
     stack.callback(outbox.close)
     last = outbox.last()
     ledger.never_below(last.sequence if last else 0)
-    enroller = _enroller(settings, key, outbox, now_ms)
+    uplinks = _uplinks(settings, key, outbox, now_ms)
     signer = EnvelopeSigner(
-        key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=block_digest(enroller.block)
+        key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=uplinks.enrollment_digest
     )
     parts = Parts(
         outbox=outbox,
-        uplink=_uplink(settings, key, outbox, enroller, now_ms),
+        uplink=uplinks,
         scribe=Scribe(_builder(settings), signer, now_ms=now_ms, monotonic_s=time.monotonic),
         sensors=SensorSchedule(
             [open_sensor(source) for source in settings.sensors.sources], period_ms=settings.sensors.period_ms
@@ -94,28 +91,13 @@ def _builder(settings: EdgeSettings) -> DraftBuilder:
     )
 
 
-def _enroller(settings: EdgeSettings, key: KeyPair, outbox: Outbox, now_ms: Callable[[], UnixMs]) -> Enroller:
-    owner = settings.owner_address()
-
-    def fresh() -> bytes:
-        return seal_enrollment(Enrollment(VERSION, settings.network, owner, now_ms()), key)
-
-    receipted = outbox.enrolled()
-    if receipted is not None:
-        _, held = parse_enrollment(receipted)
-        if (held.owner, held.network) == (owner, settings.network):
-            return Enroller(outbox, block=receipted, renew=fresh)
-    return Enroller(outbox, block=fresh(), renew=fresh)
-
-
-def _uplink(
-    settings: EdgeSettings, key: KeyPair, outbox: Outbox, enroller: Enroller, now_ms: Callable[[], UnixMs]
-) -> Uplink:
-    times = settings.uplink
-    return Uplink(
-        Route(settings.broker.host, settings.broker.port, settings.network, key.public_key, settings.hub_key()),
+def _uplinks(settings: EdgeSettings, key: KeyPair, outbox: Outbox, now_ms: Callable[[], UnixMs]) -> Uplinks:
+    times, owner, network, me = settings.uplink, settings.owner_address(), settings.network, key.public_key
+    first = Route(settings.broker.host, settings.broker.port, network, me, settings.hub_key())
+    return Uplinks(
+        [first, *(Route(each.host, each.port, network, me, each.public_key()) for each in settings.more_hubs)],
         outbox=outbox,
-        enroller=enroller,
+        enrollment=lambda: seal_enrollment(Enrollment(VERSION, network, owner, now_ms()), key),
         limits=UplinkLimits(
             keepalive_s=settings.broker.keepalive_s,
             window=times.window,
@@ -123,6 +105,17 @@ def _uplink(
             reconnect_max_s=times.reconnect_max_ms / 1000,
         ),
         surroundings=Surroundings(now_ms, time.monotonic, random.SystemRandom().random),
+    )
+
+
+def outbox_limits(settings: EdgeSettings) -> OutboxLimits:
+    """Return the outbox's policy as the settings tell it."""
+    box = settings.outbox
+    return OutboxLimits(
+        max_bytes=box.max_bytes,
+        max_age_ms=box.max_age_h * 3_600_000,
+        receipts=box.receipts_kept,
+        receipts_required=settings.uplink.receipts_required,
     )
 
 

@@ -9,7 +9,7 @@ from edge.eyes import Eyes
 from edge.outbox import Outbox
 from edge.scribe import Scribe
 from edge.sensors.schedule import SensorSchedule
-from edge.uplink import Uplink
+from edge.uplinks import Uplinks
 
 _KEPT: Final = 1_000
 
@@ -44,7 +44,7 @@ class Parts:
     """The parts of the keeper."""
 
     outbox: Outbox
-    uplink: Uplink
+    uplink: Uplinks
     scribe: Scribe
     sensors: SensorSchedule
     eyes: Eyes | None  # None: sensors only

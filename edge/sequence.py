@@ -18,7 +18,8 @@ import msgspec
 from edge.errors import EdgeError
 from edge.identity import sync_directory
 
-BLOCK: Final = 16  # numbers reserved per fsync: the largest gap that a crash leaves
+# Numbers reserved at once, which takes two fsyncs (the file, its directory), and the largest gap that a crash leaves.
+BLOCK: Final = 64
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 

@@ -175,4 +175,4 @@ def _outbox_words(outbox: Outbox) -> tuple[OutboxDepth, dict[str, int], str | No
         receipts = {verdict.slug: count for verdict, count in sorted(outbox.tally().items())}
         return outbox.depth(), receipts, None
     except OutboxError as error:
-        return OutboxDepth(0, 0, 0, None), {}, str(error)
+        return OutboxDepth(0, 0, 0, None, {}), {}, str(error)

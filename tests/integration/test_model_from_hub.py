@@ -5,7 +5,6 @@ import queue
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
@@ -13,9 +12,9 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.models.errands import fetching, trying
+from edge.models.choice import ModelSettings
 from edge.models.keeper import RESTART_VISION, ModelKeeper
-from edge.models.offers import KeeperTerms
+from edge.models.keeping import keeper_of
 from edge.models.store import ModelStore
 from hub.app import Ready, wall_clock
 from hub.cli import main as hub_main
@@ -102,22 +101,21 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         keeper.close()
 
 
-def begin(store: ModelStore, ready: Ready, *, max_frame_ms: int = NEVER_SLOW_MS) -> ModelKeeper:
-    terms = KeeperTerms(
-        network=NETWORK,
-        hub=PublicKey.parse(ready.hub),
-        device=DEVICE.public_key,
-        trust=BOTH,
-        asked="door",
+def begin(store: ModelStore, ready: Ready) -> ModelKeeper:
+    """The keeper as the agent puts it together, with no time to wait."""
+    told = ModelSettings(
+        name="door",
+        publishers=tuple(key.did for key in BOTH.publishers),
+        signatures_required=BOTH.required,
         hub_url=ready.http,
-        max_frame_ms=max_frame_ms,
-        probation_s=0.0,
+        max_frame_ms=NEVER_SLOW_MS,
+        probation_s=1,
     )
-    keeper = ModelKeeper(
-        store.versions,
-        terms,
-        fetch=partial(fetching, monotonic_s=time.monotonic),
-        trial=partial(trying, threads=1, monotonic_s=time.monotonic),
+    keeper = keeper_of(
+        told,
+        store.versions.folder,
+        offers=(NETWORK, PublicKey.parse(ready.hub)),
+        device=DEVICE.public_key,
         now_ms=wall_clock,
         monotonic_s=time.monotonic,
     )

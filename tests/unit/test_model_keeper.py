@@ -34,7 +34,7 @@ def hear(world: QuickWorld, version: str, *, index: int = 0, later_ms: int = 1, 
 
 def test_the_processes_with_the_key_load_no_arrays_no_pictures_and_no_runtime() -> None:
     program = (
-        "import sys, edge.models.keeper, edge.models.errands\n"
+        "import sys, edge.models.keeping, edge.models.own\n"
         "print([name for name in ('numpy', 'cv2', 'onnxruntime') if name in sys.modules])"
     )
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -10,6 +10,7 @@ from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.keys import open_signer
 from edge.models.errors import ModelError
+from edge.models.keeping import trust_of
 from edge.models.rollout import Ref, RolloutState, rolled_back
 from edge.models.store import ModelStore
 from edge.models.trust import Trust, publishers_of
@@ -106,7 +107,7 @@ def _trust(directory: Path) -> Trust:
     device = None if has_none else _owner(directory).public_key
     if settings is None:
         return Trust(device=device)
-    return Trust(settings.model.publisher_keys(), settings.model.signatures_required, device)
+    return trust_of(settings.model, device)
 
 
 def _owner(directory: Path) -> Signer:
