@@ -16,6 +16,8 @@ from msgspec import Meta, Struct
 
 from edge.anchors import BootPlace, KeyPlace
 from edge.errors import EdgeError
+from edge.models.choice import ModelSettings
+from edge.models.errors import ModelError
 from edge.sensors.messages import SensingOrder
 from edge.sensors.sensor import PERIOD_MAX_MS, PERIOD_MIN_MS, SensorAddress, SensorError
 from edge.sensors.whereabouts import PlaceRules
@@ -67,16 +69,6 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
     folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
     silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
-
-
-class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look for."""
-
-    name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
-    threads: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: all cores but one
-    runner: str = ""  # what runs it, in the place of what its manifest says
-    runner_fallback: bool = False  # whether ONNX Runtime may stand in for a runner that cannot work here
-    classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
 
 
 class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -221,6 +213,10 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"uplink.receipts_required = {self.uplink.receipts_required}, but there are {len(hubs)} hubs: "
                 f"add [[more_hubs]] or ask for fewer"
             )
+        try:
+            self.model.publisher_keys()
+        except ModelError as error:
+            raise SettingsError(str(error)) from error
         if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
         try:
@@ -324,4 +320,4 @@ def _merged(tables: Mapping[str, object], overrides: Mapping[tuple[str, ...], st
     return merged
 
 
-_LISTS: Final = frozenset({"classes", "sources"})
+_LISTS: Final = frozenset({"classes", "publishers", "sources"})
