@@ -82,6 +82,6 @@ def test_nothing_waits_for_ever(shown: Frames) -> None:
     for elapsed_ms, seen in shown:
         at_ms += elapsed_ms
         tracker.update(seen, UnixMs(at_ms))
-    tracker.update([], UnixMs(at_ms + _TIGHT.still_hold_ms + 1))
+    tracker.update([], UnixMs(at_ms + _TIGHT.still_hold_ms + _TIGHT.blind_max_ms + 1))
     assert tracker.alive == 0
     assert tracker.finish() == ()

@@ -52,7 +52,8 @@ def test_a_track_is_reported_when_its_hold_is_over_and_not_before() -> None:
     for at_ms in range(0, 1_000, 100):
         assert tracker.update([person_at(at_ms // 5)], UnixMs(at_ms)) == ()
     hold_ms = TrackerSettings().moving_hold_ms
-    assert tracker.update([], UnixMs(900 + hold_ms)) == ()
+    for at_ms in range(1_000, 900 + hold_ms + 1, 100):
+        assert tracker.update([], UnixMs(at_ms)) == ()
     assert len(tracker.update([], UnixMs(901 + hold_ms))) == 1
 
 
