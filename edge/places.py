@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from edge.polygon import Permille
 from protocol.units import UnixMs
 
 Point = tuple[float, float]
-Permille = tuple[int, int]  # thousandths of the frame's width and height
+
 
 _CLEAR_SIDES: Final = 0.25
 _CLEAR_AT_END_SIDES: Final = 0.08  # enough for somebody who will not be seen again
@@ -64,6 +65,16 @@ class Places:
         """Take them in the order of the settings: their numbers are what leaves the device."""
         self._lines = tuple(lines)
         self._zones = tuple(tuple(zone) for zone in zones)
+
+    @property
+    def lines(self) -> int:
+        """How many lines."""
+        return len(self._lines)
+
+    @property
+    def zones(self) -> int:
+        """How many zones."""
+        return len(self._zones)
 
     @property
     def is_empty(self) -> bool:

@@ -9,12 +9,13 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from edge.errors import EdgeError
+from edge.polygon import fault_of
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
@@ -25,6 +26,9 @@ DIRECTORY_VARIABLE: Final = "CAIRN_EDGE_DIR"
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 _Positive = Annotated[int, Meta(ge=1, le=2**31)]
+_Permille = Annotated[int, Meta(ge=0, le=1_000)]
+Point = tuple[_Permille, _Permille]  # x, y in thousandths of the frame's width and height, y downwards
+Polygon = Annotated[tuple[Point, ...], Meta(min_length=3, max_length=32)]
 _Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
@@ -36,8 +40,42 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Where the MQTT broker is."""
 
     host: str
-    port: _Port = 1883
+    port: _Permille = Annotated[int, Meta(ge=0, le=1_000)]
+Point = tuple[_Permille, _Permille]  # x, y in thousandths of the frame's width and height, y downwards
+Polygon = Annotated[tuple[Point, ...], Meta(min_length=3, max_length=32)]
+_Port = 1883
     keepalive_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
+
+
+class LineSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A line that is crossed, in thousandths of the frame's width and height; forward is from its left to its right.
+
+    Raises:
+        SettingsError: a line without length.
+    """
+
+    begin: Point = msgspec.field(name="from")
+    end: Point = msgspec.field(name="to")
+    name: Annotated[str, Meta(max_length=100)] = ""  # for the owner; it stays at home
+
+    def __post_init__(self) -> None:
+        if self.begin == self.end:
+            raise SettingsError(f"camera.lines: {self.name or 'a line'} begins and ends at {list(self.begin)}")
+
+
+class ZoneSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A zone that is stayed in: a polygon in thousandths of the frame's width and height.
+
+    Raises:
+        SettingsError: it encloses nothing, or crosses itself.
+    """
+
+    polygon: Polygon
+    name: Annotated[str, Meta(max_length=100)] = ""  # for the owner; it stays at home
+
+    def __post_init__(self) -> None:
+        if fault := fault_of(self.polygon):
+            raise SettingsError(f"camera.zones: {self.name or 'a zone'} {fault}")
 
 
 class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -45,6 +83,25 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
     folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    gate: Literal["auto", "off"] = "auto"  # auto: the model rests while nothing moves; off: it sees every frame
+    max_fps: Annotated[float, Meta(ge=0, le=120)] = 0.0  # look at no more frames a second; 0: at all
+    lines: Annotated[tuple[LineSettings, ...], Meta(max_length=32)] = ()
+    zones: Annotated[tuple[ZoneSettings, ...], Meta(max_length=32)] = ()
+
+
+class PrivacySettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What must not be looked at: polygons in thousandths of the frame's width and height, painted over first of all.
+
+    Raises:
+        SettingsError: a mask encloses nothing, or crosses itself. The device does not start without it.
+    """
+
+    masks: Annotated[tuple[Polygon, ...], Meta(max_length=32)] = ()
+
+    def __post_init__(self) -> None:
+        for number, mask in enumerate(self.masks, start=1):
+            if fault := fault_of(mask):
+                raise SettingsError(f"privacy.masks: mask {number} {fault}")
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -111,6 +168,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     broker: BrokerSettings
     position: PositionSettings
     camera: CameraSettings = CameraSettings()
+    privacy: PrivacySettings = PrivacySettings()
     model: ModelSettings = ModelSettings()
     sensors: SensorSettings = SensorSettings()
     batch: BatchSettings = BatchSettings()

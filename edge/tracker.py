@@ -106,15 +106,16 @@ class Tracker:
         """How many confirmed tracks are held at present."""
         return sum(self._is_confirmed(track) for track in self._tracks)
 
-    @property
     def standing(self) -> tuple[BoxPx, ...] | None:
-        """Where everybody stands, if everybody followed at present stands still and was found at the last look."""
-        if any(
-            track.last_seen_ms != self._looked_at_ms or not self._is_still(track) or not self._is_confirmed(track)
-            for track in self._tracks
-        ):
-            return None
-        return tuple(track.last_box for track in self._tracks)
+        """Return where everybody stands who is followed at present; None if somebody walks or is new."""
+        if all(self._is_confirmed(track) and self._is_still(track) for track in self._tracks):
+            return tuple(track.last_box for track in self._tracks)
+        return None
+
+    @property
+    def is_missing_somebody(self) -> bool:
+        """Whether somebody who is followed was not found at the last look."""
+        return any(track.last_seen_ms != self._looked_at_ms for track in self._tracks)
 
     def state(self) -> bytes:
         """Return what a tracker that takes over after a restart needs to know: a few KiB at most."""
@@ -156,7 +157,7 @@ class Tracker:
         strong = [each for each in seen if each.confidence_ppm >= settings.high_ppm]
         weak = [each for each in seen if settings.low_ppm <= each.confidence_ppm < settings.high_ppm]
         tracks = [track for track in self._tracks if track.class_id == class_id]
-        claims = Claims(tracks, at_ms, self._watch, boxes_of(strong))
+        claims = Claims(tracks, at_ms, self._watch, boxes_of([*strong, *weak]))
         matched = claims.take([*strong, *weak], claims.overlaps(strong, weak))
         strong = _rest(strong, matched)
         matched += claims.take(strong, claims.nearness(strong, self._may_come_back))
