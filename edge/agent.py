@@ -1,61 +1,41 @@
-"""The device agent: the one place where all parts meet, clocks are read and threads are started.
+"""The keeper: the process that has the key and the network, sees no picture, and keeps the others going.
 
-Three threads: *vision* (camera, detector, tracker), *uplink* (MQTT, receipts), and the caller's, which turns tracks
-and readings into envelopes, signs them into the outbox and writes the status. Only that one signs.
+It supervises vision, capture and sensing (edge/eyes.py, edge/supervisor.py), turns what they say into envelopes,
+signs them into the outbox and sends them. Only its main thread signs; each hub has a thread of its own. numpy,
+OpenCV and ONNX Runtime are never imported here (tests/architecture/test_keeper.py): 35 MiB is what it may weigh.
 """
 
-import random
+import math
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
-from edge.camera.frame import Camera
-from edge.detector.detection import Detector
-from edge.identity import load_key_file
-from edge.opening import class_ids_of, open_named_model, open_timed_camera
-from edge.outbox import Outbox, OutboxError, OutboxLimits
-from edge.pipeline import Pipeline
-from edge.scribe import Scribe
-from edge.sensors.schedule import SensorSchedule
-from edge.sensors.sysfs import open_sensor
-from edge.sequence import SequenceError, SequenceLedger
+from edge.assembly import assemble
+from edge.builder import Urgency
+from edge.clock import clock_ms
+from edge.eyes import Glance, VisionProgram
+from edge.log import get_logger
+from edge.memory import give_back
+from edge.notify import Notifier
+from edge.outbox import OutboxError
+from edge.parts import Parts
 from edge.settings import EdgeSettings
-from edge.signer import EnvelopeSigner
-from edge.status import AgentStatus, Parts, StatusFile
-from edge.tracker import Tracker
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
-from edge.vision import Vision
-from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
-from protocol.envelope import block_digest
-from protocol.identity import KeyPair
-from protocol.observation import Position
-from protocol.payload import VERSION
+from edge.status import AgentStatus, StatusFile
+from edge.uplink import Uplink
 from protocol.units import UnixMs
-
-KEY_FILE: Final = "device.key"
-SEQUENCE_FILE: Final = "sequence.json"
-OUTBOX_FILE: Final = "outbox.db"
-DISTRIBUTION: Final = "cairn-network"
 
 _TICK_S: Final = 0.1
 _STATUS_EVERY_S: Final = 1.0
 _PROGRESS_EVERY_S: Final = 10.0
-_GOODBYE_S: Final = 3.0  # for threads that are asked to end
+_SETTLED_S: Final = 5.0  # after this long everything that runs has run
+_GOODBYE_S: Final = 3.0  # for processes and threads that are asked to end
 
-log = structlog.get_logger()
-
-
-def clock_ms() -> UnixMs:
-    """Return the device's time."""
-    return UnixMs(time.time_ns() // 1_000_000)
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,39 +47,41 @@ class AgentReport:
 
 
 class Agent:
-    """One device. `run` may be called once; several agents may live in one process, each in its own directory."""
+    """One device. `run` may be called once."""
 
     def __init__(
         self,
         settings: EdgeSettings,
         directory: Path,
         *,
-        camera: Camera | None = None,
-        detector: Detector | None = None,
+        program: VisionProgram | None = None,
+        notifier: Notifier | None = None,
         now_ms: Callable[[], UnixMs] = clock_ms,
     ) -> None:
         """Prepare the device whose key, sequence file and outbox are in ``directory``; nothing is opened yet.
 
-        ``camera`` and ``detector`` take the place of what the settings name; the camera stays the caller's to close.
+        ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is.
         """
         self._settings = settings
         self._directory = directory
-        self._camera = camera
-        self._detector = detector
+        self._program = program or VisionProgram()
+        self._notifier = notifier or Notifier({})
         self._now_ms = now_ms
 
     def run(self, stop: threading.Event) -> AgentReport:
         """Observe, sign and send until the source ends or ``stop``; then flush, and wait a while for receipts.
 
         Raises:
-            KeyFileError, SequenceError, OutboxError, ModelError, CameraError, SensorError: it cannot start.
+            KeyFileError, SequenceError, OutboxError: it cannot start.
         """
         with ExitStack() as stack:
-            parts, status_file = self._open(stack)
+            parts, status_file = assemble(
+                self._settings, self._directory, self._program, stack=stack, now_ms=self._now_ms
+            )
             with _running(parts.uplink) as uplink_thread:
-                if parts.vision is not None:
-                    parts.vision.start()
+                self._notifier.ready("observing")
                 failure = self._observe(parts, status_file, uplink_thread, stop)
+                self._notifier.stopping()
                 self._finish(parts, status_file, stop)
             return AgentReport(status_file.write(parts, is_running=False), failure)
 
@@ -109,26 +91,35 @@ class Agent:
         """Work until the source ends or ``stop``; return why it ended, where it should not have."""
         status_due_s = 0.0
         progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
+        settled_at_s = time.monotonic() + _SETTLED_S
         while not stop.is_set():
-            is_last = parts.vision is not None and parts.vision.is_over  # asked before the last tracks are taken
+            now_s = time.monotonic()
+            if parts.eyes is not None:
+                self._note(parts, parts.eyes.look(now_s))
             self._write_down(parts, Urgency.USUAL)
-            if time.monotonic() >= status_due_s:
-                status_due_s = time.monotonic() + _STATUS_EVERY_S
+            if now_s >= status_due_s:
+                status_due_s = now_s + _STATUS_EVERY_S
+                if parts.eyes is not None:
+                    parts.eyes.draw_if_wanted()
                 status = status_file.write(parts, is_running=True)
-                if time.monotonic() >= progress_due_s:
-                    progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
+                self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
+                if now_s >= progress_due_s:
+                    progress_due_s = now_s + _PROGRESS_EVERY_S
                     _log_progress(status)
-            if parts.vision is not None and is_last:
-                return parts.vision.failure
+            if now_s >= settled_at_s:
+                settled_at_s = math.inf
+                give_back()
+            if parts.eyes is not None and parts.eyes.is_over:
+                return parts.eyes.failure
             if not uplink_thread.is_alive():
                 return "the uplink ended unexpectedly: see the traceback above and report it"
-            stop.wait(_TICK_S)
+            _wait_for_news(parts)
         return None
 
     def _finish(self, parts: Parts, status_file: StatusFile, stop: threading.Event) -> None:
-        """End the tracks, sign what is left, and wait a while for its receipts."""
-        if parts.vision is not None:
-            parts.vision.stop(at_most_s=_GOODBYE_S)
+        """Let the children end, sign what is left, and wait a while for its receipts."""
+        if parts.eyes is not None:
+            self._note(parts, parts.eyes.halt(at_most_s=_GOODBYE_S))
         began_s = time.monotonic()
         times = self._settings.uplink
         status_due_s = 0.0
@@ -146,12 +137,21 @@ class Agent:
                 status_file.write(parts, is_running=True)
             time.sleep(_TICK_S / 2)
 
+    @staticmethod
+    def _note(parts: Parts, glance: Glance) -> None:
+        if glance.ready is not None:
+            parts.scribe.use_model(glance.ready.model_digest)
+        if glance.observations:
+            parts.latencies.begin(glance.read_at_ns)
+            parts.scribe.note(glance.observations)
+
     def _write_down(self, parts: Parts, urgency: Urgency) -> None:
-        tracks = parts.vision.take() if parts.vision is not None else ()
-        readings = parts.sensors.read_due(now_ms=self._now_ms()) if urgency is Urgency.USUAL else ()
-        parts.scribe.note(tracks=tracks, readings=readings)
+        if urgency is Urgency.USUAL:
+            parts.scribe.note(parts.sensors.read_due(now_ms=self._now_ms()))
         notice = parts.uplink.state.beacon
         parts.scribe.write(beacon=notice.beacon if notice else None, urgency=urgency)
+        if parts.scribe.waiting == 0:
+            parts.latencies.all_durable(time.monotonic_ns())
 
     @staticmethod
     def _is_drained(parts: Parts) -> bool:
@@ -160,93 +160,15 @@ class Agent:
             return parts.scribe.waiting == 0 and depth.envelopes == depth.refused
         return False
 
-    def _open(self, stack: ExitStack) -> tuple[Parts, StatusFile]:
-        settings, directory = self._settings, self._directory
-        key = load_key_file(directory / KEY_FILE)
-        # The ledger comes first: its lock keeps a second agent away from everything else.
-        ledger = SequenceLedger.open(directory / SEQUENCE_FILE)
-        stack.callback(_close, ledger)
-        limits = settings.outbox
-        outbox = Outbox.open(
-            directory / OUTBOX_FILE, limits=OutboxLimits(limits.max_envelopes, limits.max_bytes, limits.receipts_kept)
-        )
-        stack.callback(outbox.close)
-        last = outbox.last()
-        ledger.never_below(last.sequence if last else 0)
-        enroller = self._make_enroller(key, outbox)
-        signer = EnvelopeSigner(
-            key,
-            network=settings.network,
-            ledger=ledger,
-            outbox=outbox,
-            enrollment_digest=block_digest(enroller.block),
-        )
-        vision, model_digest = self._open_vision(stack)
-        parts = Parts(
-            outbox=outbox,
-            uplink=self._make_uplink(key, outbox, enroller),
-            scribe=Scribe(self._make_builder(model_digest), signer, now_ms=self._now_ms, monotonic_s=time.monotonic),
-            sensors=SensorSchedule(
-                [open_sensor(source) for source in settings.sensors.sources], period_ms=settings.sensors.period_ms
-            ),
-            vision=vision,
-        )
-        log.info("agent_started", device=key.public_key.did, network=settings.network, boot=ledger.boot)
-        about = (key.public_key.did, settings.network, version(DISTRIBUTION))
-        return parts, StatusFile(directory, about=about, boot=ledger.boot, now_ms=self._now_ms)
 
-    def _open_vision(self, stack: ExitStack) -> tuple[Vision | None, bytes | None]:
-        settings = self._settings
-        if self._camera is None and not settings.camera.source:
-            return None, None
-        detector = (
-            self._detector
-            or open_named_model(settings.model.name, directory=self._directory, threads=settings.model.threads).detector
-        )
-        camera = self._camera or stack.enter_context(
-            open_timed_camera(settings.camera.source, now_ms=self._now_ms, folder_fps=settings.camera.folder_fps)
-        )
-        pipeline = Pipeline(camera, detector, Tracker(), class_ids=class_ids_of(settings.model.classes))
-        return Vision(pipeline), detector.model_digest
-
-    def _make_builder(self, model_digest: bytes | None) -> DraftBuilder:
-        place, batch = self._settings.position, self._settings.batch
-        position = Position(place.lat_udeg, place.lon_udeg, place.accuracy_mm, place.heading_mdeg)
-        return DraftBuilder(
-            model_digest=model_digest,
-            agent_release=version(DISTRIBUTION),
-            position=coarsened(position, grid_udeg=place.grid_udeg),
-            limits=BatchLimits(batch.max_observations, batch.max_delay_ms, batch.beacon_patience_ms),
-        )
-
-    def _make_enroller(self, key: KeyPair, outbox: Outbox) -> Enroller:
-        settings = self._settings
-        owner = settings.owner_address()
-
-        def fresh() -> bytes:
-            return seal_enrollment(Enrollment(VERSION, settings.network, owner, self._now_ms()), key)
-
-        receipted = outbox.enrolled()
-        if receipted is not None:
-            _, held = parse_enrollment(receipted)
-            if (held.owner, held.network) == (owner, settings.network):
-                return Enroller(outbox, block=receipted, renew=fresh)
-        return Enroller(outbox, block=fresh(), renew=fresh)
-
-    def _make_uplink(self, key: KeyPair, outbox: Outbox, enroller: Enroller) -> Uplink:
-        settings, times = self._settings, self._settings.uplink
-        return Uplink(
-            Route(settings.broker.host, settings.broker.port, settings.network, key.public_key, settings.hub_key()),
-            outbox=outbox,
-            enroller=enroller,
-            limits=UplinkLimits(
-                keepalive_s=settings.broker.keepalive_s,
-                window=times.window,
-                resend_after_s=times.resend_after_ms / 1000,
-                reconnect_max_s=times.reconnect_max_ms / 1000,
-            ),
-            surroundings=Surroundings(self._now_ms, time.monotonic, random.SystemRandom().random),
-        )
+def _wait_for_news(parts: Parts) -> None:
+    """Wait until a child has something to say, at most for a tick."""
+    children = parts.eyes.children if parts.eyes is not None else ()
+    descriptors = [child.news_descriptor for child in children if child.news_descriptor is not None]
+    if descriptors:
+        select.select(descriptors, [], [], _TICK_S)
+    else:
+        time.sleep(_TICK_S)
 
 
 def _log_progress(status: AgentStatus) -> None:
@@ -258,7 +180,7 @@ def _log_progress(status: AgentStatus) -> None:
         people=status.people,
         outbox_envelopes=status.outbox_envelopes,
         is_connected=status.is_connected,
-        peak_rss_kib=status.peak_rss_kib,
+        rss_kib=status.rss_kib,
     )
 
 
@@ -272,10 +194,3 @@ def _running(uplink: Uplink) -> Iterator[threading.Thread]:
     finally:
         stop.set()
         thread.join(_GOODBYE_S)
-
-
-def _close(ledger: SequenceLedger) -> None:
-    try:
-        ledger.close()
-    except SequenceError as error:  # costs a gap in the numbers at the next start, no more
-        log.warning("sequence_not_closed", reason=str(error))

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
 
-from edge.track import FinishedTrack
 from protocol.beacon import NO_BEACON, Beacon
 from protocol.envelope import MAX_OBSERVATIONS, NO_MODEL
-from protocol.observation import Observation, Position, Track
+from protocol.observation import Observation, Position
 from protocol.units import Udeg, UnixMs
 
 _MM_PER_UDEG = 112  # of latitude; longitude is never longer. 111.7 at the poles, rounded up: never claim too much
 _HALF_DIAGONAL_PPM = 707_107  # half the diagonal of a unit square, rounded up
-_NO_SKETCH = b""  # no model of ours defines an evidence sketch yet
 
 
 class Urgency(IntEnum):
@@ -76,6 +74,10 @@ class DraftBuilder:
         self._waiting: deque[tuple[UnixMs, Observation]] = deque()
         self.refused = 0  # observations that found no room
 
+    def use_model(self, digest: bytes) -> None:
+        """What is added from now on was seen by the model with this SHA-256; nothing of another one may wait."""
+        self._model_digest = digest
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -119,20 +121,6 @@ class DraftBuilder:
         """Forget the observations of ``draft``, the last one that `draft` returned: they are in the outbox."""
         for _ in draft.observations:
             self._waiting.popleft()
-
-
-def observation_of(track: FinishedTrack) -> Track:
-    """Return what leaves the device of a finished track: no boxes, no path."""
-    return Track(
-        track_id=track.track_id,
-        class_id=track.class_id,
-        first_seen_ms=track.first_seen_ms,
-        last_seen_ms=track.last_seen_ms,
-        confidence_ppm=track.confidence_ppm,
-        detections=track.detections,
-        continues=track.continues,
-        sketch=_NO_SKETCH,
-    )
 
 
 def coarsened(position: Position, *, grid_udeg: int) -> Position:

@@ -63,7 +63,9 @@ class Claims:
         # What is much smaller than a known track must lie inside it, and nobody doubles from one look to the next.
         is_part = pairwise_common_area(expected, boxes) >= GLIMPSE_INSIDE * area
         is_plausible = ((area >= GLIMPSE_SHARE * areas) | is_part) & (area <= _GROWTH_MAX * areas)
-        is_known = np.array([track.is_settled and self._at_ms - track.last_seen_ms <= _KNOWN_MS for track in self.tracks])
+        is_known = np.array(
+            [track.is_settled and self._at_ms - track.last_seen_ms <= _KNOWN_MS for track in self.tracks]
+        )
         # What may be a part of somebody else in this frame must fit well.
         fits = (scores >= _PART_OVERLAP_MIN) | ~self._parts(boxes)[None, :]
         # A weak detection continues a track only where it fits much better than a strong one.
@@ -75,7 +77,9 @@ class Claims:
         everybody = self._everybody
         common, areas = pairwise_common_area(boxes, everybody), areas_of(everybody)[None, :]
         area = areas_of(boxes)[:, None]
-        parts: npt.NDArray[np.bool_] = np.any((common >= GLIMPSE_INSIDE * area) & (area <= GLIMPSE_SHARE * areas), axis=1)
+        parts: npt.NDArray[np.bool_] = np.any(
+            (common >= GLIMPSE_INSIDE * area) & (area <= GLIMPSE_SHARE * areas), axis=1
+        )
         return parts
 
     def nearness(self, seen: Sequence[Detection], may_come_back: Callable[[Track], bool]) -> FloatArray:

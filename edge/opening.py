@@ -10,10 +10,9 @@ from edge.detector.detection import ModelError
 from edge.detector.session import SessionOptions
 from edge.models.opening import OpenedModel, open_model
 from edge.models.store import ModelStore
+from edge.place import MODELS_FOLDER
 from protocol.classes import COCO_CLASSES
 from protocol.units import UnixMs
-
-MODELS_FOLDER = "models"
 
 
 def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> OpenedModel:

@@ -61,7 +61,9 @@ class Marks:
 class Places:
     """The lines and zones of one camera, in thousandths of its frame."""
 
-    def __init__(self, lines: Sequence[tuple[Permille, Permille]] = (), zones: Sequence[Sequence[Permille]] = ()) -> None:
+    def __init__(
+        self, lines: Sequence[tuple[Permille, Permille]] = (), zones: Sequence[Sequence[Permille]] = ()
+    ) -> None:
         """Take them in the order of the settings: their numbers are what leaves the device."""
         self._lines = tuple(lines)
         self._zones = tuple(tuple(zone) for zone in zones)

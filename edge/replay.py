@@ -9,11 +9,11 @@ from typing import Final
 from edge.camera.prefetch import PrefetchedCamera
 from edge.camera.recorded import VideoFileCamera
 from edge.finished import FinishedTrack, Seen
+from edge.memory import peak_rss_kib
 from edge.models.opening import OpenedModel
 from edge.pipeline import Pipeline, PipelineSettings
 from edge.places import Places
 from edge.stats import PipelineStats
-from edge.status import peak_rss_kib
 from edge.tracker import Tracker
 from protocol.classes import class_name
 from protocol.observation import Crossing

@@ -7,23 +7,21 @@ and are tried again ever more slowly; what finds no room is counted, never dropp
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import structlog
-
-from edge.builder import DraftBuilder, Urgency, observation_of
+from edge.builder import DraftBuilder, Urgency
+from edge.log import get_logger
 from edge.outbox import OutboxError
 from edge.sequence import SequenceError
 from edge.signer import EnvelopeSigner
-from edge.track import FinishedTrack
 from protocol.beacon import Beacon
 from protocol.classes import PERSON
 from protocol.errors import MalformedError
-from protocol.observation import Reading
+from protocol.observation import Observation, Track
 from protocol.units import UnixMs
 
 _RETRY_MIN_S: Final = 1.0
 _RETRY_MAX_S: Final = 30.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class Scribe:
@@ -58,14 +56,16 @@ class Scribe:
         """How many observations were lost for want of room."""
         return self._builder.refused
 
-    def note(self, *, tracks: Iterable[FinishedTrack] = (), readings: Iterable[Reading] = ()) -> None:
+    def use_model(self, digest: bytes) -> None:
+        """What is noted from now on was seen by the model with this SHA-256."""
+        self._builder.use_model(digest)
+
+    def note(self, observations: Iterable[Observation]) -> None:
         """Take in what vision and sensors have to say."""
         now_ms = self._now_ms()
-        for track in tracks:
-            self.people += track.class_id == PERSON and not track.continues
-            self._builder.add(observation_of(track), now_ms=now_ms)
-        for reading in readings:
-            self._builder.add(reading, now_ms=now_ms)
+        for each in observations:
+            self.people += isinstance(each, Track) and each.class_id == PERSON and not each.continues
+            self._builder.add(each, now_ms=now_ms)
 
     def write(self, *, beacon: Beacon | None, urgency: Urgency = Urgency.USUAL) -> None:
         """Sign every envelope that is due, as far as the outbox takes them."""

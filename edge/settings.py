@@ -40,10 +40,7 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Where the MQTT broker is."""
 
     host: str
-    port: _Permille = Annotated[int, Meta(ge=0, le=1_000)]
-Point = tuple[_Permille, _Permille]  # x, y in thousandths of the frame's width and height, y downwards
-Polygon = Annotated[tuple[Point, ...], Meta(min_length=3, max_length=32)]
-_Port = 1883
+    port: _Port = 1883
     keepalive_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
 
 
@@ -83,6 +80,7 @@ class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
     folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
+    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
     gate: Literal["auto", "off"] = "auto"  # auto: the model rests while nothing moves; off: it sees every frame
     max_fps: Annotated[float, Meta(ge=0, le=120)] = 0.0  # look at no more frames a second; 0: at all
     lines: Annotated[tuple[LineSettings, ...], Meta(max_length=32)] = ()

@@ -1,24 +1,31 @@
 """What the agent says of itself: ``status.json``, written anew each second, for the demo, `doctor` and people."""
 
-import resource
-import sys
+import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from edge.memory import peak_rss_kib, rss_kib
 from edge.outbox import Outbox, OutboxDepth, OutboxError
-from edge.pipeline import PipelineStats
-from edge.scribe import Scribe
-from edge.sensors.schedule import SensorSchedule
-from edge.uplink import Uplink
-from edge.vision import Vision
+from edge.parts import Parts
+from edge.supervisor import Child
+from edge.wire import VisionFigures
 from protocol.units import UnixMs
 
 STATUS_FILE: Final = "status.json"
+_NEWS_MAX_AGE_MS: Final = 10_000
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the agent."""
+
+    name: str
+    pid: int | None  # None while it is about to be started again
+    restarts: int
+    rss_kib: int
 
 
 class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +40,14 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_running: bool
     frames: int
     fps: float  # frames a second since the status before
-    inference_ms_mean: float
+    captured: int  # pictures that a live camera gave; the frames, for a recording
+    inferred: int  # frames that the model looked at
+    inference_p50_us: int
+    inference_p95_us: int
+    latency_p95_ms: float | None  # from the frame that ended a track to the durable envelope
+    model: str | None
+    provider: str | None  # what really runs it
+    confined: tuple[str, ...]  # what the kernel enforces on the vision process
     tracks: int
     people: int  # tracks of persons that have ended
     observations_waiting: int  # in memory, not yet in an envelope
@@ -50,19 +64,11 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     beacon_age_ms: int | None  # since the hub relayed it
     unbelievable: int  # messages that proved nothing
     sensor_failures: int
-    peak_rss_kib: int
+    pictures: int  # blurred ones that the owner asked for, since the start
+    processes: tuple[ProcessStatus, ...]
+    rss_kib: int  # of all processes
+    peak_rss_kib: int  # the peaks of the keeper and of vision together
     trouble: str | None  # a sentence: what is wrong at present
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a running agent is made of."""
-
-    outbox: Outbox
-    uplink: Uplink
-    scribe: Scribe
-    sensors: SensorSchedule
-    vision: Vision | None  # None: sensors only
 
 
 class StatusFile:
@@ -90,7 +96,10 @@ class StatusFile:
 
     def _gather(self, parts: Parts, *, is_running: bool) -> AgentStatus:
         now_ms = self._now_ms()
-        seen = parts.vision.stats if parts.vision is not None else PipelineStats()
+        eyes = parts.eyes
+        seen = eyes.figures if eyes is not None else VisionFigures()
+        ready = eyes.ready if eyes is not None else None
+        processes = (_own_process(), *(_process(child) for child in (eyes.children if eyes is not None else ())))
         before_ms, before_frames = self._before
         self._before = (now_ms, seen.frames)
         uplink, scribe = parts.uplink.state, parts.scribe
@@ -107,7 +116,14 @@ class StatusFile:
             is_running=is_running,
             frames=seen.frames,
             fps=round(max(0, seen.frames - before_frames) * 1000 / max(1, now_ms - before_ms), 1),
-            inference_ms_mean=round(seen.inference_ms_mean, 2),
+            captured=eyes.captured if eyes is not None else 0,
+            inferred=seen.inferred,
+            inference_p50_us=seen.inference_p50_us,
+            inference_p95_us=seen.inference_p95_us,
+            latency_p95_ms=parts.latencies.p95_ms(),
+            model=ready.model if ready is not None else None,
+            provider=ready.provider if ready is not None else None,
+            confined=ready.confined if ready is not None else (),
             tracks=seen.tracks,
             people=scribe.people,
             observations_waiting=scribe.waiting,
@@ -124,8 +140,11 @@ class StatusFile:
             beacon_age_ms=now_ms - uplink.beacon.relayed_at_ms if uplink.beacon else None,
             unbelievable=uplink.unbelievable,
             sensor_failures=parts.sensors.failures,
-            peak_rss_kib=peak_rss_kib(),
-            trouble=scribe.trouble or trouble,
+            pictures=seen.pictures,
+            processes=processes,
+            rss_kib=sum(each.rss_kib for each in processes),
+            peak_rss_kib=peak_rss_kib() + seen.peak_rss_kib,
+            trouble=scribe.trouble or trouble or (eyes.trouble if eyes is not None else None),
         )
 
 
@@ -137,17 +156,18 @@ def read_status(directory: Path) -> AgentStatus | None:
         return None
 
 
-def peak_rss_kib() -> int:
-    """Return the most memory this process has had resident, in KiB."""
-    try:
-        # Not getrusage: on Linux it inherits the peak of whoever started this process.
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
+def is_agent_running(status: AgentStatus | None, *, now_ms: UnixMs) -> bool:
+    """Whether the status is that of an agent at work."""
+    return status is not None and status.is_running and abs(now_ms - status.updated_at_ms) < _NEWS_MAX_AGE_MS
+
+
+def _own_process() -> ProcessStatus:
+    return ProcessStatus(name="keeper", pid=os.getpid(), restarts=0, rss_kib=rss_kib())
+
+
+def _process(child: Child) -> ProcessStatus:
+    pid = child.pid
+    return ProcessStatus(name=child.name, pid=pid, restarts=child.restarts, rss_kib=0 if pid is None else rss_kib(pid))
 
 
 def _outbox_words(outbox: Outbox) -> tuple[OutboxDepth, dict[str, int], str | None]:

@@ -74,7 +74,9 @@ class Tracker:
         # One order whatever the detector's: ids and ties must not depend on it.
         ordered = sorted(detections, key=lambda each: (-each.confidence_ppm, each.class_id, each.box_px))
         for class_id in sorted({each.class_id for each in ordered}):
-            seen += self._update_class(class_id, [each for each in ordered if each.class_id == class_id], at_ms, elapsed_ms)
+            seen += self._update_class(
+                class_id, [each for each in ordered if each.class_id == class_id], at_ms, elapsed_ms
+            )
         for track in self._tracks:
             if track.done and self._is_confirmed(track):
                 seen += _done_by(track)

@@ -172,7 +172,9 @@ def _restored(told: _SavedTrack, now: int) -> Track:
     return Track(
         track_id=told.track_id,
         class_id=told.class_id,
-        motion=Kalman((x, y, width, height), now - told.corrected_ago_ms, speed=(vx, vy, growth_x, growth_y), steps=told.steps),
+        motion=Kalman(
+            (x, y, width, height), now - told.corrected_ago_ms, speed=(vx, vy, growth_x, growth_y), steps=told.steps
+        ),
         part=part,
         anchor=(told.anchor[0] / _FINE, told.anchor[1] / _FINE),
         anchor_at_ms=now - told.anchor_ago_ms,

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
 from edge.connection import Connection, UplinkError
 from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
+from edge.log import get_logger
 from edge.outbox import Outbox, OutboxError
 from protocol.beacon import BeaconNotice
 from protocol.envelope import block_digest
@@ -23,7 +22,7 @@ from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, rece
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
-log = structlog.get_logger()
+log = get_logger()
 
 _POLL_S: Final = 0.1  # how long a new envelope may wait to be noticed
 _SETTLED_S: Final = 10.0  # a connection that lived this long was a good one: the next wait begins small again

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from edge.agent import clock_ms
+from edge.clock import clock_ms
 from edge.detector.detection import ModelError
 from edge.identity import KeyFileError
 from edge.outbox import OutboxError

@@ -5,9 +5,9 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.agent import Agent, AgentReport, clock_ms
+from edge.agent import Agent, AgentReport
+from edge.eyes import VisionProgram
 from edge.settings import load_settings
-from firmware_sim.camera import SimulatedCamera
 from firmware_sim.world import World, WorldSettings, town_vantages
 from protocol.units import UnixMs
 
@@ -37,13 +37,15 @@ def run_device(
     """Run the agent of ``directory`` at ``place`` until ``ends_at_ms``, SIGTERM or Ctrl-C.
 
     Raises:
-        SettingsError, KeyFileError, OutboxError, ModelError: see `edge.agent.Agent.run`.
+        SettingsError, KeyFileError, OutboxError: see `edge.agent.Agent.run`.
     """
-    camera = SimulatedCamera(
-        place.world(), place.camera_index, frames_per_s=frames_per_s, now_ms=clock_ms, ends_at_ms=ends_at_ms
+    words = ["--seed", place.seed, "--camera", place.camera_index, "--cameras", place.camera_count]
+    words += ["--starts-at-ms", place.starts_at_ms, "--frames-per-s", frames_per_s]
+    words += [] if ends_at_ms is None else ["--ends-at-ms", ends_at_ms]
+    program = VisionProgram(
+        module="firmware_sim.sight", arguments=tuple(str(word) for word in words), brings_camera=True
     )
-    with camera:
-        return Agent(load_settings(directory, {}), directory, camera=camera).run(stop)
+    return Agent(load_settings(directory, {}), directory, program=program).run(stop)
 
 
 def stop_on_signals() -> threading.Event:

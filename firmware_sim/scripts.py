@@ -178,9 +178,7 @@ def _cut(box: Box) -> Box | None:
     return (left, top, right, bottom) if left < right and top < bottom else None
 
 
-def _visible_share(
-    box: Box, cut: Box | None, nearer: list[Box], pillars_px: tuple[tuple[float, float], ...]
-) -> float:
+def _visible_share(box: Box, cut: Box | None, nearer: list[Box], pillars_px: tuple[tuple[float, float], ...]) -> float:
     """Return which part of the box is in the picture and behind nobody, by columns."""
     if cut is None:
         return 0.0
@@ -390,7 +388,10 @@ def can_be_counted(script: Script) -> bool:
         plain = [at_ms for at_ms in watched if _is_plain(script, index, at_ms)]
         if len(plain) * script.every_ms < 1_000:
             return False
-        if any(later - earlier > LONGEST_ASIDE_MS for earlier, later in pairwise(plain)) and script.kind is Kind.REENTRY:
+        if (
+            any(later - earlier > LONGEST_ASIDE_MS for earlier, later in pairwise(plain))
+            and script.kind is Kind.REENTRY
+        ):
             return False
         for end in ends:
             middle = walker.middle_px(end)

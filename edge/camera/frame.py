@@ -28,6 +28,7 @@ class Frame:
     image_bgr: BgrPicture
     captured_at_ms: UnixMs  # the device's time that the picture stands for
     index: int  # how many frames the source gave before this one, dropped ones included
+    read_at_ns: int = 0  # CLOCK_MONOTONIC when it came from the camera; 0: nobody looked
 
     def __post_init__(self) -> None:
         image = self.image_bgr

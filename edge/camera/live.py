@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import BgrPicture, CameraError, Frame
 from edge.camera.frozen import FrozenPicture
+from edge.log import get_logger
 from protocol.units import UnixMs
 
-log = structlog.get_logger()
+log = get_logger()
 _JOIN_S = 10.0
 
 

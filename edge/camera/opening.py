@@ -1,6 +1,5 @@
 """One word says which camera: ``webcam:0``, ``/dev/video0``, ``rtsp://...``, ``http://...``, a video file, a folder."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,10 +11,10 @@ from edge.camera.frame import BgrPicture, Camera, CameraError
 from edge.camera.live import LiveCamera, LiveSettings, PictureSource
 from edge.camera.prefetch import PrefetchedCamera
 from edge.camera.recorded import FolderCamera, VideoFileCamera
+from edge.capture_order import webcam_index
 from protocol.units import UnixMs
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
-_WEBCAM = re.compile(r"(?:webcam:|/dev/video)(\d{1,3})")
 
 
 def open_camera(
@@ -39,9 +38,7 @@ def open_camera(
         CameraError: no such source. A live source that is merely away raises from ``read``, after its budget.
     """
     patience = live or LiveSettings()
-    webcam = _WEBCAM.fullmatch(source)
-    if webcam:
-        index = int(webcam[1])
+    if (index := webcam_index(source)) is not None:
         return LiveCamera(lambda: _open_webcam(index), name=f"webcam {index}", now_ms=now_ms, settings=patience)
     if "://" in source:
         return _open_stream(source, now_ms=now_ms, live=patience)

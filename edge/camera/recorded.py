@@ -5,16 +5,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import structlog
 
 from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
+from edge.log import get_logger
 from protocol.units import UnixMs
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 _FPS_MAX = 1000.0
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class VideoFileCamera(ClosesOnExit):

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from edge.agent import KEY_FILE, SEQUENCE_FILE, Agent
+from edge.agent import Agent
 from edge.commands.words import EXIT_PROBLEM, EXIT_UNDELIVERED, EXIT_WELL, Verbs, add_command
 from edge.hub_lookup import ask_hub, is_private_line
+from edge.notify import notifier_of_this_process
+from edge.place import KEY_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE, load_settings, settings_of
 from edge.setup import SetupError, scaled, set_up, toml_text
 
@@ -103,7 +105,7 @@ def run(options: Namespace) -> int:
     """Run the agent until its source ends or it is told to stop; print its last status."""
     settings = load_settings(options.dir, os.environ)
     with _stop_on_signals() as stop:
-        report = Agent(settings, options.dir).run(stop)
+        report = Agent(settings, options.dir, notifier=notifier_of_this_process()).run(stop)
     status = report.status
     json.dump(
         {

@@ -9,18 +9,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from edge.detector.detection import Detector, ModelError
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
 from edge.detector.yolox import YoloxDetector
+from edge.log import get_logger
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
 
 MODEL_MAX_BYTES = 500_000_000
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)

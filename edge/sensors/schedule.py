@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import structlog
-
+from edge.log import get_logger
 from edge.sensors.sensor import Sensor, SensorError
 from protocol.observation import Reading
 from protocol.units import UnixMs
 
-log = structlog.get_logger()
+log = get_logger()
 
 
 class SensorSchedule:

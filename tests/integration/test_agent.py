@@ -1,4 +1,4 @@
-"""The agent as one: a scripted camera and detector in front, a real broker and an honest hub behind."""
+"""The agent as one: a scripted vision process in front, a real broker and an honest hub behind."""
 
 import json
 import threading
@@ -7,15 +7,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from edge.agent import OUTBOX_FILE, Agent, AgentReport
-from edge.camera.closing import ClosesOnExit
-from edge.camera.frame import CameraError, Frame
+from edge.agent import Agent, AgentReport
 from edge.cli import main
-from edge.detector.detection import Detection
+from edge.eyes import VisionProgram
 from edge.outbox import Outbox, OutboxLimits
+from edge.place import OUTBOX_FILE
 from edge.sequence import SequenceError
 from edge.settings import SETTINGS_FILE, load_settings
 from edge.status import read_status
@@ -23,58 +21,18 @@ from protocol.classes import CAR, PERSON
 from protocol.envelope import Envelope
 from protocol.identity import PublicKey
 from protocol.observation import Track
-from protocol.units import Ppm, UnixMs
 from tests.support.edge_story import (
     BEACON,
     Broker,
     ListeningHub,
-    clock_ms,
     key_pair,
     make_device,
     running_broker,
     wait_until,
 )
+from tests.support.scripted_vision import DIGEST, FRAME_MS, program
 
 HUB = key_pair("hub").public_key
-FRAME_MS = 100
-
-
-class PassersBy(ClosesOnExit):
-    """Someone is in sight for a second, then nobody for four, and so on; time is the video's own."""
-
-    def __init__(self, people: int, *, error: CameraError | None = None) -> None:
-        self._frames = people * 50
-        self._error = error
-        self._index = 0
-        self._started_at_ms = clock_ms() - self._frames * FRAME_MS
-        self.is_closed = False
-
-    def read(self) -> Frame | None:
-        if self._index == self._frames:
-            if self._error is not None:
-                raise self._error
-            return None
-        image = np.zeros((60, 80, 3), np.uint8)
-        image[0, 0, 0] = 255 if self._index % 50 < 10 else 0
-        frame = Frame(image, UnixMs(self._started_at_ms + self._index * FRAME_MS), self._index)
-        self._index += 1
-        return frame
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class SeesWhoIsThere:
-    """Finds one person and one car in the frames that `PassersBy` marks."""
-
-    model_digest = b"\x4d" * 32
-    provider = "scripted"
-
-    def detect(self, frame_bgr: npt.NDArray[np.uint8]) -> tuple[Detection, ...]:
-        if not frame_bgr[0, 0, 0]:
-            return ()
-        boxes = ((PERSON, (10, 10, 20, 40)), (CAR, (40, 10, 70, 30)))
-        return tuple(Detection(class_id, Ppm(900_000), box) for class_id, box in boxes)
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +48,8 @@ def listening(broker: Broker) -> Iterator[ListeningHub]:
         yield hub
 
 
-def run(home: Path, camera: PassersBy) -> AgentReport:
-    agent = Agent(load_settings(home, {}), home, camera=camera, detector=SeesWhoIsThere())
-    return agent.run(threading.Event())
+def run(home: Path, seeing: VisionProgram) -> AgentReport:
+    return Agent(load_settings(home, {}), home, program=seeing).run(threading.Event())
 
 
 def kept(listening: ListeningHub, device: PublicKey) -> list[Envelope]:
@@ -104,8 +61,7 @@ def test_what_passes_the_camera_arrives_at_the_hub_once(
     listening: ListeningHub, broker: Broker, tmp_path: Path
 ) -> None:
     device = make_device(tmp_path, hub=HUB, port=broker.port).public_key
-    camera = PassersBy(5)
-    report = run(tmp_path, camera)
+    report = run(tmp_path, program(5))
     assert report.failure is None
     envelopes = kept(listening, device)
     tracks = [each for envelope in envelopes for each in envelope.observations if isinstance(each, Track)]
@@ -113,12 +69,11 @@ def test_what_passes_the_camera_arrives_at_the_hub_once(
     assert len({each.track_id for each in tracks}) == 10
     assert all(each.last_seen_ms - each.first_seen_ms == 9 * FRAME_MS and each.detections == 10 for each in tracks)
     for envelope in envelopes:
-        assert (envelope.beacon, envelope.model_digest, envelope.boot) == (BEACON, SeesWhoIsThere.model_digest, 1)
+        assert (envelope.beacon, envelope.model_digest, envelope.boot) == (BEACON, DIGEST, 1)
         assert (envelope.position.lat_udeg, envelope.position.lon_udeg) == (52_500_500, 13_400_500)
         assert all(each.last_seen_ms <= envelope.created_at_ms for each in tracks)
     assert (report.status.people, report.status.tracks, report.status.outbox_envelopes) == (5, 10, 0)
     assert report.status.receipts == {"accepted": len(envelopes)}
-    assert not camera.is_closed  # it is the caller's
     assert read_status(tmp_path) == report.status
 
 
@@ -126,7 +81,7 @@ def test_a_camera_that_dies_ends_the_run_with_its_sentence_and_loses_nothing(
     listening: ListeningHub, broker: Broker, tmp_path: Path
 ) -> None:
     device = make_device(tmp_path, hub=HUB, port=broker.port).public_key
-    report = run(tmp_path, PassersBy(2, error=CameraError("the cable is out: plug it in")))
+    report = run(tmp_path, program(2, dies_with="the cable is out: plug it in"))
     assert report.failure == "the cable is out: plug it in"
     assert sum(len(envelope.observations) for envelope in kept(listening, device)) == 4
 
@@ -136,7 +91,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run_with_the_same_bytes(
 ) -> None:
     fast = {"uplink": {"drain_timeout_ms": 1_500, "resend_after_ms": 500, "reconnect_max_ms": 300}}
     device = make_device(tmp_path, hub=HUB, port=9, **fast).public_key
-    first = run(tmp_path, PassersBy(3))
+    first = run(tmp_path, program(3))
     assert (first.failure, first.status.outbox_envelopes) == (None, first.status.envelopes_signed)
     assert first.status.envelopes_signed >= 1
     outbox = Outbox.open(tmp_path / OUTBOX_FILE, limits=OutboxLimits())
@@ -144,7 +99,7 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run_with_the_same_bytes(
     outbox.close()
     text = (tmp_path / SETTINGS_FILE).read_text()
     (tmp_path / SETTINGS_FILE).write_text(text.replace("port = 9\n", f"port = {broker.port}\n"))
-    second = run(tmp_path, PassersBy(1))
+    second = run(tmp_path, program(1))
     assert second.status.outbox_envelopes == 0
     assert waiting < set(listening.hub.digests)
     assert listening.hub.chain_breaks(device) == []
@@ -153,14 +108,14 @@ def test_what_could_not_be_sent_is_sent_by_the_next_run_with_the_same_bytes(
 
 def test_a_new_owner_enrolls_the_device_again(listening: ListeningHub, broker: Broker, tmp_path: Path) -> None:
     make_device(tmp_path, hub=HUB, port=broker.port)
-    run(tmp_path, PassersBy(1))
+    run(tmp_path, program(1))
     before = listening.hub.taken
-    run(tmp_path, PassersBy(1))
+    run(tmp_path, program(1))
     assert listening.hub.taken == before + 1  # one envelope, no enrollment
     text = (tmp_path / SETTINGS_FILE).read_text()
     (tmp_path / SETTINGS_FILE).write_text(text.replace("ab" * 20, "cd" * 20))
     before = listening.hub.taken
-    run(tmp_path, PassersBy(1))
+    run(tmp_path, program(1))
     assert listening.hub.taken == before + 2
 
 
@@ -168,13 +123,13 @@ def test_one_device_runs_once(broker: Broker, tmp_path: Path) -> None:
     make_device(tmp_path, hub=HUB, port=broker.port)
     stop = threading.Event()
     settings = load_settings(tmp_path, {})
-    first = Agent(settings, tmp_path, camera=PassersBy(10_000), detector=SeesWhoIsThere())
+    first = Agent(settings, tmp_path, program=program(10_000, frame_s=0.01))
     thread = threading.Thread(target=first.run, args=(stop,))
     thread.start()
     try:
         wait_until(lambda: read_status(tmp_path) is not None, at_most_s=10, what="the first one is running")
         with pytest.raises(SequenceError, match="another agent"):
-            Agent(settings, tmp_path, camera=PassersBy(1), detector=SeesWhoIsThere()).run(threading.Event())
+            Agent(settings, tmp_path, program=program(1)).run(threading.Event())
     finally:
         stop.set()
         thread.join(20)

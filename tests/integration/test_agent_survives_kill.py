@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.agent import OUTBOX_FILE, SEQUENCE_FILE
 from edge.outbox import Outbox, OutboxLimits
+from edge.place import OUTBOX_FILE, SEQUENCE_FILE
 from edge.sequence import read_ledger
 from edge.status import read_status
 from firmware_sim.scenes import Scene

@@ -18,7 +18,7 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edge.agent import KEY_FILE, SEQUENCE_FILE
+from edge.place import KEY_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE
 from edge.setup import set_up, toml_text
 from protocol.beacon import Beacon, BeaconNotice

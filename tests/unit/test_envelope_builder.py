@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened, observation_of
+from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
 from edge.outbox import Outbox, OutboxLimits
+from edge.seeing import observation_of
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
 from edge.track import FinishedTrack, PathPoint

@@ -75,7 +75,7 @@ def test_people_are_counted_once_and_only_when_they_are_gone(desk: Desk) -> None
 
 def test_tracks_and_readings_travel_together(desk: Desk) -> None:
     reading = Reading(Quantity.TEMPERATURE_MDEGC, NOW_MS, 21_000, 500)
-    desk.scribe.note(tracks=[finished(1)], readings=[reading])
+    desk.scribe.note([finished(1)], readings=[reading])
     desk.scribe.write(beacon=BEACON)
     (waiting,) = desk.outbox.waiting(at_most=9)
     _, envelope = open_envelope(waiting.block)
@@ -86,9 +86,9 @@ def test_tracks_and_readings_travel_together(desk: Desk) -> None:
 def test_a_full_outbox_holds_observations_back_until_there_is_room_again(desk: Desk) -> None:
     scribe = desk.scribe
     for first in (1, 3):
-        scribe.note(tracks=[finished(first), finished(first + 1)])
+        scribe.note([finished(first), finished(first + 1)])
         scribe.write(beacon=BEACON)
-    scribe.note(tracks=[finished(5), finished(6)])
+    scribe.note([finished(5), finished(6)])
     scribe.write(beacon=BEACON)
     assert scribe.trouble is not None
     assert "2 envelopes" in scribe.trouble
@@ -107,7 +107,7 @@ def test_a_full_outbox_holds_observations_back_until_there_is_room_again(desk: D
 
 def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
     desk.outbox._connection.execute("PRAGMA query_only=1")
-    desk.scribe.note(tracks=[finished(1)])
+    desk.scribe.note([finished(1)])
     tries = 0
     for _ in range(1_000):  # ten minutes
         desk.time.s += 0.6
@@ -124,7 +124,7 @@ def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
 
 def test_the_last_chance_does_not_wait_for_its_turn(desk: Desk) -> None:
     desk.outbox._connection.execute("PRAGMA query_only=1")
-    desk.scribe.note(tracks=[finished(1)])
+    desk.scribe.note([finished(1)])
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     desk.outbox._connection.execute("PRAGMA query_only=0")
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
@@ -135,11 +135,11 @@ def test_the_last_chance_does_not_wait_for_its_turn(desk: Desk) -> None:
 
 
 def test_what_finds_no_room_in_memory_is_counted_as_lost(desk: Desk) -> None:
-    desk.scribe.note(tracks=[finished(track_id) for track_id in range(1, 8)])
+    desk.scribe.note([finished(track_id) for track_id in range(1, 8)])
     assert (desk.scribe.waiting, desk.scribe.refused) == (4, 3)
 
 
 def test_what_no_hub_would_accept_is_dropped_and_counted_instead_of_blocking_the_rest(desk: Desk) -> None:
-    desk.scribe.note(tracks=[finished(1, class_id=80), finished(2), finished(3), finished(4)])
+    desk.scribe.note([finished(1, class_id=80), finished(2), finished(3), finished(4)])
     desk.scribe.write(beacon=BEACON)
     assert (desk.scribe.refused, desk.scribe.signed, desk.scribe.waiting) == (2, 1, 0)

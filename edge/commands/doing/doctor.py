@@ -5,7 +5,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from edge.agent import KEY_FILE, OUTBOX_FILE, SEQUENCE_FILE, clock_ms
+from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.doctor import (
     Check,
@@ -21,6 +21,7 @@ from edge.doctor import (
 )
 from edge.identity import KeyFileError, load_key_file
 from edge.outbox import OutboxLimits
+from edge.place import KEY_FILE, OUTBOX_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings
 from edge.status import read_status
 from edge.uplink import Route

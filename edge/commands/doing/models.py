@@ -5,7 +5,8 @@ from argparse import Namespace
 
 from edge.commands.words import EXIT_WELL
 from edge.models.store import ModelStore
-from edge.opening import MODELS_FOLDER, open_named_model
+from edge.opening import open_named_model
+from edge.place import MODELS_FOLDER
 
 
 def model_add(options: Namespace) -> int:

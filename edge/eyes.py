@@ -1,0 +1,290 @@
+"""The keeper's side of seeing: it starts the vision process, and the capture process where the camera may hang.
+
+Knows what both have said, when one of them hangs, and which tracks are open, so that a new vision process goes on
+where the last one was killed. Used by one thread; no pictures here.
+"""
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.capture_order import CaptureOrder, is_live
+from edge.confine import Confinement, confined_command
+from edge.log import get_logger
+from edge.memory import rss_kib
+from edge.picture_ring import RingHolder
+from edge.place import MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
+from edge.settings import EdgeSettings
+from edge.supervisor import Child, Recipe
+from edge.wire import (
+    Begin,
+    Failed,
+    Halt,
+    Over,
+    Pace,
+    Picture,
+    Pulse,
+    Ready,
+    RingAddress,
+    Seen,
+    VisionFigures,
+    VisionNews,
+    line_of,
+)
+from protocol.observation import Crossing, Stay, Track
+
+_SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
+_WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
+_WORKING_MAX_MS: Final = 20_000  # for one frame
+_CAPTURE_START_S: Final = 30.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class VisionProgram:
+    """Which program sees: ours, or one that brings its own camera (the simulator's, a test's)."""
+
+    module: str = "edge.vision"
+    arguments: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()  # paths it may read beside the usual ones
+    write: tuple[str, ...] = ()  # paths it may write beside the usual one
+    brings_camera: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What came from the vision process since the last look."""
+
+    observations: tuple[Track | Crossing | Stay, ...] = ()
+    read_at_ns: tuple[int, ...] = ()  # one an observation: when its frame was read, CLOCK_MONOTONIC
+    ready: Ready | None = None  # it has (re)started with this model
+
+
+class Eyes:
+    """Vision and capture as one; `look` is called often."""
+
+    def __init__(self, settings: EdgeSettings, directory: Path, program: VisionProgram) -> None:
+        """Prepare; the first `look` starts what is needed."""
+        self._settings = settings
+        self._directory = directory
+        self._program = program
+        self._state = _taken_state(directory / TRACKS_FILE)
+        self._silence_max_s = settings.camera.silence_max_ms / 1000
+        self._max_fps: float | None = None
+        self._figures = VisionFigures()
+        self._before = VisionFigures()  # of the vision processes that are gone
+        self._heard_at_s = 0.0
+        self._pictures_seen = 0
+        self._picture_at_s = 0.0
+        self.ready: Ready | None = None
+        self.trouble: str | None = None
+        self.failure: str | None = None  # why it is over, where it should not be
+        self.is_over = False
+        self._ring = RingHolder() if not program.brings_camera and is_live(settings.camera.source) else None
+        self._vision = Child(self._vision_recipe())
+        self._capture = Child(self._capture_recipe(self._ring)) if self._ring is not None else None
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """The processes, for whoever waits for their news or tells about them."""
+        return (self._vision,) if self._capture is None else (self._vision, self._capture)
+
+    @property
+    def figures(self) -> VisionFigures:
+        """The counters of all vision processes of this run together."""
+        now, before = self._figures, self._before
+        return msgspec.structs.replace(
+            now,
+            frames=before.frames + now.frames,
+            inferred=before.inferred + now.inferred,
+            skipped=before.skipped + now.skipped,
+            detections=before.detections + now.detections,
+            tracks=before.tracks + now.tracks,
+            clock_steps=before.clock_steps + now.clock_steps,
+            pictures=before.pictures + now.pictures,
+            peak_rss_kib=max(before.peak_rss_kib, now.peak_rss_kib),
+        )
+
+    @property
+    def captured(self) -> int:
+        """How many pictures a live camera has given; the frames looked at, for a recording."""
+        return self._ring.pictures if self._ring is not None else self.figures.frames
+
+    @property
+    def rss_kib(self) -> int:
+        """The memory of these processes."""
+        return sum(rss_kib(child.pid) for child in self.children if child.pid is not None)
+
+    def look(self, now_s: float) -> Glance:
+        """Keep the processes going and return what has been seen since the last call."""
+        glance = Glance()
+        for line in self._vision.step(now_s):
+            glance = self._take(line, glance, now_s)
+        if self._capture is not None:
+            for line in self._capture.step(now_s):
+                with suppress(msgspec.MsgspecError):
+                    self.trouble = msgspec.json.decode(line, type=Failed).sentence
+            self._watch_capture(now_s)
+        self._watch_vision(now_s)
+        return glance
+
+    def set_max_fps(self, max_fps: float | None) -> None:
+        """Have vision look at most so often."""
+        if max_fps != self._max_fps:
+            self._max_fps = max_fps
+            self._vision.send(line_of(Pace(max_fps)))
+
+    def draw_if_wanted(self) -> None:
+        """Have vision write a blurred picture if the owner has asked for one (`cairn-edge snapshot`)."""
+        wanted = self._directory / PICTURES_FOLDER / PICTURE_WANTED_FILE
+        if wanted.exists():
+            with suppress(OSError):
+                wanted.unlink()
+                self._vision.send(line_of(Picture(str(wanted.absolute().with_name(PICTURE_FILE)))))
+
+    def begin_anew(self) -> None:
+        """Start vision again: another model is in place. The tracks go on."""
+        self._vision.restart()
+
+    def halt(self, *, at_most_s: float) -> Glance:
+        """End both processes; keep the open tracks for the next run. Return what was still seen."""
+        glance = Glance()
+        self._vision.is_wanted = False
+        self._vision.send(line_of(Halt()))
+        give_up_at_s = time.monotonic() + at_most_s
+        while self._vision.pid is not None and time.monotonic() < give_up_at_s:
+            now_s = time.monotonic()
+            for line in self._vision.step(now_s):
+                glance = self._take(line, glance, now_s)
+            time.sleep(0.01)
+        for child in self.children:
+            child.stop(at_most_s=0.5)
+        if self._state:
+            _keep_state(self._directory / TRACKS_FILE, self._state)
+        if self._ring is not None:
+            self._ring.close()
+        return glance
+
+    def _take(self, line: bytes, glance: Glance, now_s: float) -> Glance:
+        try:
+            news = msgspec.json.decode(line, type=VisionNews)
+        except msgspec.MsgspecError as error:
+            log.warning("vision_unintelligible", reason=str(error)[:200])
+            return glance
+        self._heard_at_s = now_s
+        match news:
+            case Ready():
+                self.ready = news
+                self.trouble = None
+                log.info("vision_ready", model=news.model, provider=news.provider, confined=",".join(news.confined))
+                return Glance(glance.observations, glance.read_at_ns, news)
+            case Seen(observations, read_at_ns, state):
+                self._state = state
+                stamps = (read_at_ns,) * len(observations)
+                return Glance(glance.observations + observations, glance.read_at_ns + stamps, glance.ready)
+            case Pulse(figures, working_ms, state):
+                self._figures = figures
+                self._state = state or self._state
+                if working_ms > _WORKING_MAX_MS:
+                    log.warning("vision_hangs", working_ms=working_ms)
+                    self._vision.restart()
+            case Over(figures, state):
+                self._figures = figures
+                self._state = state
+                self._vision.is_wanted = False
+                self.is_over = True
+            case Failed(sentence, is_final):
+                self.trouble = sentence
+                if is_final:
+                    self.failure = sentence
+                    self.is_over = True
+                    self._vision.is_wanted = False
+        return glance
+
+    def _watch_vision(self, now_s: float) -> None:
+        vision = self._vision
+        if not vision.is_running or self.is_over:
+            return
+        patience_s = _SILENCE_MAX_S if self._heard_at_s > vision.started_at_s else _WARM_UP_MAX_S
+        if now_s - max(self._heard_at_s, vision.started_at_s) > patience_s:
+            log.warning("vision_silent", for_s=int(patience_s))
+            vision.restart()
+
+    def _watch_capture(self, now_s: float) -> None:
+        if self._capture is None or self._ring is None or not self._capture.is_running:
+            return
+        if (pictures := self._ring.pictures) != self._pictures_seen:
+            self._pictures_seen = pictures
+            self._picture_at_s = now_s
+            self.trouble = None
+            return
+        started_at_s = self._capture.started_at_s
+        since_s = self._picture_at_s if self._picture_at_s > started_at_s else started_at_s + _CAPTURE_START_S
+        if now_s - since_s > self._silence_max_s:
+            self.trouble = "the camera gives no pictures: check its power, its cable and its address"
+            log.warning("capture_hangs")
+            self._capture.restart()
+
+    def _vision_recipe(self) -> Recipe:
+        settings, program = self._settings, self._program
+        named = [settings.camera.source, settings.model.name]
+        read = [str(Path(each).expanduser().absolute().parent) for each in named if each.endswith(".onnx")]
+        if not program.brings_camera and self._ring is None:
+            read.append(str(Path(settings.camera.source).expanduser().absolute()))
+        confinement = Confinement(
+            module=program.module,
+            read=(*read, str(self._directory.absolute() / MODELS_FOLDER), *program.read),
+            write=(str(self._directory.absolute() / PICTURES_FOLDER), *program.write),
+            arguments=program.arguments,
+        )
+        (self._directory / PICTURES_FOLDER).mkdir(mode=0o700, exist_ok=True)
+        return Recipe(
+            name="vision",
+            command=lambda: confined_command(confinement),
+            greeting=self._greeting,
+            inherited=self._ring.reader_descriptors if self._ring is not None else (),
+            environment=program.environment,
+        )
+
+    def _greeting(self) -> bytes:
+        self._before = self.figures  # what the process before has counted stays counted
+        self._figures = VisionFigures()
+        ring: RingAddress | None = self._ring.address if self._ring is not None else None
+        return line_of(Begin(self._settings, str(self._directory.absolute()), ring, self._state or None, self._max_fps))
+
+    def _capture_recipe(self, ring: RingHolder) -> Recipe:
+        source = self._settings.camera.source
+        memory_fd, ringing_fd = ring.writer_descriptors
+        confinement = Confinement(module="edge.capture", has_network="://" in source)
+        return Recipe(
+            name="capture",
+            command=lambda: confined_command(confinement),
+            greeting=lambda: line_of(CaptureOrder(source, memory_fd, ringing_fd)),
+            inherited=(memory_fd, ringing_fd),
+        )
+
+
+def _taken_state(path: Path) -> bytes:
+    """Return the tracks that the last run left open, and forget them: they must never be taken up twice."""
+    try:
+        state = path.read_bytes()
+        path.unlink()
+    except OSError:
+        return b""
+    return state
+
+
+def _keep_state(path: Path, state: bytes) -> None:
+    draft = path.with_name(path.name + ".new")
+    try:
+        draft.write_bytes(state)
+        draft.replace(path)
+    except OSError as error:
+        log.warning("tracks_not_kept", reason=str(error))

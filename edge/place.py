@@ -1,0 +1,12 @@
+"""What lies where in a device's directory."""
+
+from typing import Final
+
+KEY_FILE: Final = "device.key"
+SEQUENCE_FILE: Final = "sequence.json"
+OUTBOX_FILE: Final = "outbox.db"
+MODELS_FOLDER: Final = "models"
+PICTURES_FOLDER: Final = "pictures"  # blurred ones that the owner asked for
+TRACKS_FILE: Final = "tracks.state"  # what the last run left open
+PICTURE_FILE: Final = "latest.png"
+PICTURE_WANTED_FILE: Final = "wanted"  # its being there asks for one
