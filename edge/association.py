@@ -28,7 +28,7 @@ def pair(scores: FloatArray) -> list[tuple[int, int]]:
 
 
 def reach_scores(
-    ways: tuple[FloatArray, FloatArray], seen: FloatArray, *, reach: FloatArray, side_ratio_max: float
+    ways: tuple[FloatArray, FloatArray], seen: FloatArray, *, reach: FloatArray, side_ratio_max: FloatArray
 ) -> FloatArray:
     """Return 1 (on the way) .. 0 (``reach`` mean sides off it or further), as (n, m).
 
@@ -36,7 +36,7 @@ def reach_scores(
         ways: boxes (n, 4) where each track was, and (n, 4) where it should be: it may be anywhere between.
         seen: boxes (m, 4).
         reach: (n,) how far off the way each track may be, in mean sides of its box.
-        side_ratio_max: boxes whose mean sides differ by more than this factor are different things.
+        side_ratio_max: (n,) boxes whose mean sides differ by more than this factor are different things.
     """
     begin, end, centres = ((boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (*ways, seen))
     sides = [np.maximum((boxes[:, 2:] - boxes[:, :2]).mean(axis=1), 1e-9) for boxes in (ways[0], seen)]
@@ -47,7 +47,7 @@ def reach_scores(
     apart = np.linalg.norm(offset - along[:, :, None] * way[:, None, :], axis=2)
     allowed = np.maximum(reach * sides[0], 1e-9)
     ratio = sides[0][:, None] / sides[1][None, :]
-    is_similar = (ratio <= side_ratio_max) & (ratio >= 1 / side_ratio_max)
+    is_similar = np.maximum(ratio, 1 / ratio) <= side_ratio_max[:, None]
     return np.where(is_similar, np.maximum(1.0 - apart / allowed[:, None], 0.0), 0.0)
 
 

@@ -1,6 +1,7 @@
 """The tracks of one class that no detection of this frame has continued yet, and which detections may continue them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ _REACH_NOW = 0.5
 _REACH_PER_S = 0.4
 _REACH_PER_BLIND_S = 0.8  # and this on top where nobody looked: it may have begun to walk meanwhile
 _SIDE_RATIO_MAX = 1.8
+_SIDE_RATIO_BLIND_MAX = 1.25  # where it may be anywhere, its size must tell
 _PART_OVERLAP_MIN = 0.5
 _WEAK_WORTH = 0.7
 _HIDDEN_SHARE = 0.5  # of the box
@@ -25,6 +27,18 @@ _GROWTH_MAX = 2.2  # of the area, from one look to the next
 _KNOWN_MS = 1_000  # for so long a track's size is known well
 
 Match = tuple[Track, Detection]
+
+
+class Shadow(NamedTuple):
+    """What is in ``box`` and not larger than ``area_max_px`` is a part of somebody known."""
+
+    box: Box
+    area_max_px: float
+
+    def falls_on(self, box: BoxPx) -> bool:
+        """Say whether ``box`` is such a part."""
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        return area <= self.area_max_px and _common(self.box, box) >= GLIMPSE_INSIDE * area
 
 
 class Claims:
@@ -92,7 +106,8 @@ class Claims:
         blind_s = np.array([track.blind_ms for track in self.tracks]) / 1000
         reach = np.where(is_open, _REACH_NOW + _REACH_PER_S * unseen_s + _REACH_PER_BLIND_S * blind_s, 0.0)
         boxes = boxes_of(seen)
-        scores = reach_scores(ways, boxes, reach=reach, side_ratio_max=_SIDE_RATIO_MAX)
+        ratios = np.where(blind_s > 0, _SIDE_RATIO_BLIND_MAX, _SIDE_RATIO_MAX)
+        scores = reach_scores(ways, boxes, reach=reach, side_ratio_max=ratios)
         return np.where(self._parts(boxes)[None, :], 0.0, scores)
 
     def returns(self, seen: Sequence[Detection], is_aside: Callable[[Track], bool]) -> FloatArray:
@@ -106,22 +121,28 @@ class Claims:
                     scores[row] = [return_score(was, cut_by, each.box_px, self._frame_px) for each in seen]
         return scores
 
-    def shadows(self, *, unseen_max_ms: int) -> list[Box]:
-        """Return for each free track that was missed just now the box around where it was and where it should be."""
+    def shadows(self, *, unseen_max_ms: int) -> list[Shadow]:
+        """Return where a part of each free track that was missed just now may be found."""
         return [
-            _around(track.last_box, expected)
+            Shadow(_around(track.last_box, expected), GLIMPSE_SHARE * track.area_px)
             for track, expected in zip(self.tracks, self._unclipped, strict=True)
-            if self._at_ms - track.last_seen_ms <= unseen_max_ms
+            if track.unseen_ms(self._at_ms) <= unseen_max_ms
         ]
 
-    def hidden(self, nearer: Sequence[BoxPx]) -> list[Track]:
-        """Return the free tracks that are where they should be mostly behind one of the ``nearer`` boxes."""
-        found = []
-        for track, box in zip(self.tracks, self._expected, strict=True):
-            area = (box[2] - box[0]) * (box[3] - box[1])
-            if area > 0 and any(_common(box, other) >= _HIDDEN_SHARE * area and other[3] > box[3] for other in nearer):
-                found.append(track)
-        return found
+
+def hidden(tracks: Sequence[Track], nearer: Sequence[BoxPx], at_ms: int, watch: Watch) -> list[Track]:
+    """Return the tracks that are mostly behind one of the ``nearer`` boxes: where they should be, or where they were."""
+    found = []
+    for track in tracks:
+        places = (common_with_frame(track.expected(at_ms, watch), watch.frame_px), track.last_box)
+        if any(_is_behind(place, other) for place in places for other in nearer):
+            found.append(track)
+    return found
+
+
+def _is_behind(box: Box, other: BoxPx) -> bool:
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return area > 0 and other[3] > box[3] and _common(box, other) >= _HIDDEN_SHARE * area
 
 
 def _around(one: BoxPx, other: Box) -> Box:
@@ -130,7 +151,7 @@ def _around(one: BoxPx, other: Box) -> Box:
 
 def _common(one: Box, other: BoxPx) -> float:
     width, height = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
-    return max(width, 0.0) * max(height, 0.0)
+    return float(max(width, 0.0) * max(height, 0.0))
 
 
 def _stacked(boxes: Iterable[Box]) -> FloatArray:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from edge.detector.detection import Detection
 from edge.finished import BoxPx, FinishedTrack, PathPoint
-from edge.kalman import Box, Kalman, place_of
+from edge.kalman import Box, Kalman, Place, place_of
 from edge.leaving import FramePx, common_with_frame, edges_of, uncut
 from edge.places import Marks, Passed, Places, Stayed
 from protocol.units import PPM_ONE, Ppm, UnixMs
@@ -13,10 +13,12 @@ __all__ = ["FinishedTrack", "Part", "PathPoint", "Track", "Watch"]
 
 _SKETCH_POINTS_MAX = 16
 _STILL_PACE = 0.25  # sides a second: faster than this is no swaying
+_BEGUN_SHARE = 0.5  # of the reach of a spot: who is so far from its middle, and moves, has begun to walk
 _SETTLED_STEPS = 4  # the speed means something after so many looks
 _GLIMPSES_MAX = 8
 GLIMPSE_SHARE = 0.6  # of the expected area: a box smaller than that ...
 GLIMPSE_INSIDE = 0.8  # ... with this much of it inside the expected box is a part of the object
+_PART_RATIO = 1.5
 _PEAK_LASTS_MS = 5_000
 _PEAK_SHARE = 0.8  # as fast as this is still its usual pace
 _SLOWED_SHARE = 0.6  # of its own pace shortly before: who leaves so has only stepped aside
@@ -59,16 +61,29 @@ class Part:
         """Count ``detection`` in."""
         if self.detections % self.sketch_every == 0:
             left, _, right, bottom = detection.box_px
-            self.sketch.append(PathPoint(at_ms, (left + right) // 2, bottom))
-        if len(self.sketch) == _SKETCH_POINTS_MAX:  # thin to every other point, and from now on take half as many
-            self.sketch = self.sketch[::2]
-            self.sketch_every *= 2
+            self._sketch(PathPoint(at_ms, (left + right) // 2, bottom))
         self.detections += 1
         self.confidence_sum_ppm += detection.confidence_ppm
         self.last_seen_ms = at_ms
         self.last = detection
         if detection.confidence_ppm > self.best.confidence_ppm:
             self.best = detection
+
+    def join(self, later: "Part") -> None:
+        """Count in what ``later`` has seen."""
+        for point in later.sketch:
+            self._sketch(point)
+        self.detections += later.detections
+        self.confidence_sum_ppm += later.confidence_sum_ppm
+        self.last_seen_ms, self.last = later.last_seen_ms, later.last
+        if later.best.confidence_ppm > self.best.confidence_ppm:
+            self.best = later.best
+
+    def _sketch(self, point: PathPoint) -> None:
+        self.sketch.append(point)
+        if len(self.sketch) == _SKETCH_POINTS_MAX:  # thin to every other point, and from now on take half as many
+            self.sketch = self.sketch[::2]
+            self.sketch_every *= 2
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +101,7 @@ class Track:
     whole: tuple[float, float] = (0.0, 0.0)  # width and height while the frame's edge did not cut it; 0: never seen
     peak: tuple[float, int] = (0.0, 0)  # its best pace (sides a second) of late, and when
     glimpses: int = 0  # how often in a row only a part of it was seen
+    heir_of: "Track | None" = None  # who it may be; see edge/heirs.py
     has_returned: bool = False  # it stepped out of the picture, and the next look is the first one since
     blind_ms: int = 0  # of the time since it was last seen: how long nobody looked
     hidden_ms: int = 0  # likewise: how long somebody stood before it
@@ -99,7 +115,7 @@ class Track:
         track = cls(track_id, detection.class_id, Kalman(place, at_ms), Part.of(detection, at_ms), place[:2], at_ms)
         if watch.frame_px is not None:
             _, track.whole = uncut(detection.box_px, track.whole, watch.frame_px)
-        track._tread(watch, at_ms)
+        track.tread(watch, at_ms)
         return track
 
     @property
@@ -111,6 +127,11 @@ class Track:
     def last_box(self) -> BoxPx:
         """The last detected box."""
         return self.part.last.box_px
+
+    @property
+    def area_px(self) -> float:
+        """How large it is."""
+        return self.motion.place[2] * self.motion.place[3]
 
     @property
     def is_settled(self) -> bool:
@@ -132,7 +153,9 @@ class Track:
 
     def is_still(self, watch: Watch) -> bool:
         """Say whether it stood still when last seen, and had not begun to walk."""
-        return self.stood_still_ms() >= watch.still_after_ms and self.motion.pace < _STILL_PACE
+        if self.stood_still_ms() < watch.still_after_ms:
+            return False
+        return self.motion.pace < _STILL_PACE or self._off_anchor() < _BEGUN_SHARE * watch.still_reach
 
     def expected(self, at_ms: int, watch: Watch) -> Box:
         """Return the box expected at ``at_ms``; who stands still stays, however little his speed."""
@@ -167,7 +190,6 @@ class Track:
             self.part.add(detection, at_ms)
         self.detections += 1
         self.blind_ms = self.hidden_ms = 0
-        x, y, width, height = place_of(detection.box_px)
         if not self.has_returned and self._is_glimpse(detection.box_px, at_ms, watch.frame_px):
             self.glimpses += 1
             return closed
@@ -178,13 +200,16 @@ class Track:
         if self.has_returned:  # his way back has nothing to do with his way out
             self.has_returned = False
             self.motion = self._motion_of_return(detection.box_px, at_ms, watch.frame_px)
+            self.peak = (self.peak[0], at_ms)
+        elif not self.is_settled and _is_another_part(self.motion.place, place):
+            self.motion = Kalman(place, at_ms)
         else:
             self.motion.correct(place, at_ms)
-        self._remember_pace(at_ms)
-        off_px = ((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5
-        if off_px > watch.still_reach * (width + height) / 2:
+            self._remember_pace(at_ms)
+        if self._off_anchor() > watch.still_reach:
+            x, y, _, _ = place_of(detection.box_px)
             self.anchor, self.anchor_at_ms = (x, y), at_ms
-        self._tread(watch, at_ms)
+        self.tread(watch, at_ms)
         return closed
 
     def end(self, watch: Watch) -> None:
@@ -239,11 +264,17 @@ class Track:
             x, y = (new_x, y) if edges.left or edges.right else (x, new_y)
         return Kalman((x, y, width, height), at_ms, steps=_SETTLED_STEPS)
 
+    def _off_anchor(self) -> float:
+        """Return how far from its spot it was last seen, in mean sides of the box."""
+        x, y, width, height = place_of(self.last_box)
+        return float(((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5) / ((width + height) / 2)
+
     def _feet(self) -> tuple[tuple[float, float], float]:
         x, y, _, height = self.motion.place
         return (x, y + height / 2), self.motion.side_px
 
-    def _tread(self, watch: Watch, at_ms: UnixMs) -> None:
+    def tread(self, watch: Watch, at_ms: UnixMs) -> None:
+        """Note on which side of every line, and in which zones, it is at ``at_ms``."""
         if watch.frame_px is not None and not watch.places.is_empty:
             feet, side_px = self._feet()
             self.done += watch.places.note(self.marks, feet, side_px, at_ms, watch.frame_px)
@@ -253,3 +284,8 @@ class Track:
         pace = self.motion.pace
         if self.is_settled and (at_ms - peak_at_ms > _PEAK_LASTS_MS or pace >= _PEAK_SHARE * peak):
             self.peak = (pace if at_ms - peak_at_ms > _PEAK_LASTS_MS else max(pace, peak), at_ms)
+
+
+def _is_another_part(before: Place, now: Place) -> bool:
+    """Say whether first a head was seen and then the body, or the other way round: no way to tell a speed."""
+    return not 1 / _PART_RATIO <= now[3] / before[3] <= _PART_RATIO

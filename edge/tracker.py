@@ -20,9 +20,10 @@ import numpy as np
 
 from edge.association import is_covered
 from edge.boxes import FloatArray
-from edge.claims import Claims, boxes_of
+from edge.claims import Claims, boxes_of, hidden
 from edge.detector.detection import Detection
 from edge.finished import BoxPx, FinishedTrack, Seen
+from edge.heirs import inherit, is_same, needs_heir
 from edge.kalman import Box
 from edge.places import Passed, Places
 from edge.leaving import FramePx
@@ -74,9 +75,9 @@ class Tracker:
         # One order whatever the detector's: ids and ties must not depend on it.
         ordered = sorted(detections, key=lambda each: (-each.confidence_ppm, each.class_id, each.box_px))
         for class_id in sorted({each.class_id for each in ordered}):
-            seen += self._update_class(
-                class_id, [each for each in ordered if each.class_id == class_id], at_ms, elapsed_ms
-            )
+            seen += self._update_class(class_id, [each for each in ordered if each.class_id == class_id], at_ms)
+        self._excuse_hidden(at_ms, elapsed_ms)
+        self._settle_heirs()
         for track in self._tracks:
             if track.done and self._is_confirmed(track):
                 seen += _done_by(track)
@@ -121,7 +122,8 @@ class Tracker:
 
     def state(self) -> bytes:
         """Return what a tracker that takes over after a restart needs to know: a few KiB at most."""
-        return saved(self._tracks, now_ms=self._now_ms, next_id=self._next_id)
+        kept = [track for track in self._tracks if track.heir_of is None]  # the old ones, for the next to find
+        return saved(kept, now_ms=self._now_ms, next_id=self._next_id)
 
     def resume(self, state: bytes, at_ms: UnixMs) -> bool:
         """Go on where a tracker that is no more left off, from its `state`; say whether that was possible.
@@ -154,29 +156,50 @@ class Tracker:
             weak_overlap_min=settings.weak_overlap_min_ppm / PPM_ONE,
         )
 
-    def _update_class(self, class_id: int, seen: Sequence[Detection], at_ms: UnixMs, elapsed_ms: int) -> list[Seen]:
+    def _update_class(self, class_id: int, seen: Sequence[Detection], at_ms: UnixMs) -> list[Seen]:
         settings = self._settings
         strong = [each for each in seen if each.confidence_ppm >= settings.high_ppm]
         weak = [each for each in seen if settings.low_ppm <= each.confidence_ppm < settings.high_ppm]
-        tracks = [track for track in self._tracks if track.class_id == class_id]
+        waiting = self._with_heirs()
+        tracks = [track for track in self._tracks if track.class_id == class_id and track not in waiting]
         claims = Claims(tracks, at_ms, self._watch, boxes_of([*strong, *weak]))
         matched = claims.take([*strong, *weak], claims.overlaps(strong, weak))
         strong = _rest(strong, matched)
-        matched += claims.take(strong, claims.nearness(strong, self._may_come_back))
-        strong = _rest(strong, matched)
+        near = claims.take(strong, claims.nearness(strong, self._may_come_back))
+        strong = _rest(strong, near)
         back = claims.take(strong, claims.returns(strong, self._is_aside))
+        strong = _rest(strong, back)
         for track, _ in back:
             track.has_returned = True
-        strong = _rest(strong, back)
-        matched += back
-        taken: list[Box] = [detection.box_px for _, detection in matched]
-        taken += claims.shadows(unseen_max_ms=_JUST_MISSED_MS)
-        for track in claims.hidden([detection.box_px for _, detection in matched]):
-            track.excuse(hidden_ms=elapsed_ms, at_most_ms=settings.blind_max_ms)
+        matched += [each for each in near if not needs_heir(each[0])] + back
         closed = [track.see(detection, at_ms, self._watch) for track, detection in matched]
         self._drop_second_views([track for track, _ in matched])
-        self._begin(strong, taken, at_ms)
+        for track, detection in near:
+            if needs_heir(track) and len(self._tracks) < settings.tracks_max:
+                self._add(detection, at_ms).heir_of = track
+        shadows = claims.shadows(unseen_max_ms=_JUST_MISSED_MS)
+        strong = [each for each in strong if not any(shadow.falls_on(each.box_px) for shadow in shadows)]
+        self._begin(strong, [detection.box_px for _, detection in [*matched, *near]], at_ms)
         return [part for part in closed if part is not None]
+
+    def _with_heirs(self) -> list[Track]:
+        return [track.heir_of for track in self._tracks if track.heir_of is not None]
+
+    def _settle_heirs(self) -> None:
+        """Decide about the heirs who have been followed for long enough."""
+        for heir in [track for track in self._tracks if track.heir_of is not None and self._is_confirmed(track)]:
+            old, heir.heir_of = heir.heir_of, None
+            if old is not None and is_same(old, heir):
+                inherit(old, heir, self._watch)
+                self._tracks.remove(heir)
+
+    def _excuse_hidden(self, at_ms: UnixMs, elapsed_ms: int) -> None:
+        """Who is behind somebody is not gone: the time does not count against him."""
+        missed = [track for track in self._tracks if track.last_seen_ms != at_ms]
+        if missed and elapsed_ms <= self._settings.blind_after_ms:  # longer ones are blindness already
+            nearer = [track.last_box for track in self._tracks if track.last_seen_ms == at_ms]
+            for track in hidden(missed, nearer, at_ms, self._watch):
+                track.excuse(hidden_ms=elapsed_ms, at_most_ms=self._settings.hidden_max_ms)
 
     def _drop_second_views(self, seen: Sequence[Track]) -> None:
         """Forget young tracks that turn out to be a part of somebody known, both found in this frame."""
@@ -199,9 +222,14 @@ class Tracker:
                 return
             if taken and is_covered(boxes_of([detection]), _stacked(taken), cover_min=_COVER_MIN)[0]:
                 continue
-            self._tracks.append(Track.begun(self._next_id, detection, at_ms, self._watch))
-            self._next_id += 1
+            self._add(detection, at_ms)
             taken.append(detection.box_px)
+
+    def _add(self, detection: Detection, at_ms: UnixMs) -> Track:
+        track = Track.begun(self._next_id, detection, at_ms, self._watch)
+        self._next_id += 1
+        self._tracks.append(track)
+        return track
 
     def _add_blindness(self, elapsed_ms: int) -> None:
         if elapsed_ms > self._settings.blind_after_ms:
@@ -209,7 +237,12 @@ class Tracker:
                 track.excuse(blind_ms=elapsed_ms, at_most_ms=self._settings.blind_max_ms)
 
     def _end_vanished(self, at_ms: UnixMs) -> list[Seen]:
-        vanished = [track for track in self._tracks if track.unseen_ms(at_ms) > self._hold_ms(track)]
+        waiting = self._with_heirs()
+        vanished = [
+            track
+            for track in self._tracks
+            if track not in waiting and track.unseen_ms(at_ms) > self._hold_ms(track)
+        ]
         self._tracks = [track for track in self._tracks if track not in vanished]
         return [each for track in vanished for each in self._ended(track)]
 

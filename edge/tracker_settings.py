@@ -27,6 +27,7 @@ class TrackerSettings:
     weak_overlap_min_ppm: int = 400_000  # the same for a weak detection
     blind_after_ms: int = 1_000  # frames farther apart than this: nobody looked in between
     blind_max_ms: int = 8_000  # so much of that time counts against nobody
+    hidden_max_ms: int = 30_000  # and so much of the time that somebody was behind somebody else
     state_max_ms: int = 3_600_000  # the state of a tracker that ended longer ago is ignored
     max_track_ms: int = 600_000  # a longer stay is reported in parts
     tracks_max: int = 256  # more objects at once than this are not begun
@@ -38,5 +39,5 @@ class TrackerSettings:
         others = (self.still_hold_ms, self.still_after_ms, self.blind_after_ms, self.max_track_ms)
         if min(*holds, *others, self.confirm_detections, self.tracks_max) < 1:
             raise ValueError("times, confirm_detections and tracks_max must be at least 1")
-        if min(self.blind_max_ms, self.state_max_ms) < 0:
-            raise ValueError("blind_max_ms and state_max_ms must not be negative")
+        if min(self.blind_max_ms, self.hidden_max_ms, self.state_max_ms) < 0:
+            raise ValueError("blind_max_ms, hidden_max_ms and state_max_ms must not be negative")
