@@ -80,11 +80,14 @@ class Claims:
         is_known = np.array(
             [track.is_settled and self._at_ms - track.last_seen_ms <= _KNOWN_MS for track in self.tracks]
         )
+        is_blind = np.array([track.blind_ms > 0 for track in self.tracks])
+        is_alike = np.maximum(area, areas) <= _SIDE_RATIO_BLIND_MAX**2 * np.minimum(area, areas)
+        is_plausible = np.where(is_blind[:, None], is_alike, is_plausible | ~is_known[:, None])
         # What may be a part of somebody else in this frame must fit well.
         fits = (scores >= _PART_OVERLAP_MIN) | ~self._parts(boxes)[None, :]
         # A weak detection continues a track only where it fits much better than a strong one.
         worth = np.repeat([1.0, _WEAK_WORTH], [len(strong), len(weak)])
-        return np.where((is_plausible | ~is_known[:, None]) & fits, scores * worth, 0.0)
+        return np.where(is_plausible & fits, scores * worth, 0.0)
 
     def _parts(self, boxes: FloatArray) -> npt.NDArray[np.bool_]:
         """Say for each box whether it may be the head, or another part, of somebody in this frame."""

@@ -160,8 +160,7 @@ class Tracker:
         settings = self._settings
         strong = [each for each in seen if each.confidence_ppm >= settings.high_ppm]
         weak = [each for each in seen if settings.low_ppm <= each.confidence_ppm < settings.high_ppm]
-        waiting = self._with_heirs()
-        tracks = [track for track in self._tracks if track.class_id == class_id and track not in waiting]
+        tracks = [track for track in self._tracks if track.class_id == class_id]
         claims = Claims(tracks, at_ms, self._watch, boxes_of([*strong, *weak]))
         matched = claims.take([*strong, *weak], claims.overlaps(strong, weak))
         strong = _rest(strong, matched)
@@ -182,14 +181,14 @@ class Tracker:
         self._begin(strong, [detection.box_px for _, detection in [*matched, *near]], at_ms)
         return [part for part in closed if part is not None]
 
-    def _with_heirs(self) -> list[Track]:
-        return [track.heir_of for track in self._tracks if track.heir_of is not None]
-
     def _settle_heirs(self) -> None:
         """Decide about the heirs who have been followed for long enough."""
-        for heir in [track for track in self._tracks if track.heir_of is not None and self._is_confirmed(track)]:
+        for heir in [track for track in self._tracks if self._is_confirmed(track)]:
             old, heir.heir_of = heir.heir_of, None
-            if old is not None and is_same(old, heir):
+            if old is None:
+                continue
+            is_open = old in self._tracks and old.last_seen_ms < heir.part.first_seen_ms
+            if is_open and is_same(old, heir):
                 inherit(old, heir, self._watch)
                 self._tracks.remove(heir)
 
@@ -237,7 +236,7 @@ class Tracker:
                 track.excuse(blind_ms=elapsed_ms, at_most_ms=self._settings.blind_max_ms)
 
     def _end_vanished(self, at_ms: UnixMs) -> list[Seen]:
-        waiting = self._with_heirs()
+        waiting = [track.heir_of for track in self._tracks if track.heir_of is not None]
         vanished = [
             track
             for track in self._tracks
