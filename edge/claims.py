@@ -134,7 +134,7 @@ class Claims:
 
 
 def hidden(tracks: Sequence[Track], nearer: Sequence[BoxPx], at_ms: int, watch: Watch) -> list[Track]:
-    """Return the tracks that are mostly behind one of the ``nearer`` boxes: where they should be, or where they were."""
+    """Return the tracks that are mostly behind a ``nearer`` box, where they should be or where they were."""
     found = []
     for track in tracks:
         places = (common_with_frame(track.expected(at_ms, watch), watch.frame_px), track.last_box)

@@ -1,4 +1,4 @@
-"""What the seeing half hands over: tracks that ended, lines crossed, stays in zones. Free of numpy: the signer reads it."""
+"""What the seeing half hands over: tracks that ended, lines crossed, stays in zones. Free of numpy."""
 
 from dataclasses import dataclass
 

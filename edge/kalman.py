@@ -44,7 +44,7 @@ class Doubt:
         )
 
     def gains(self, seen_variance: float) -> tuple[float, float]:
-        """Return how much of a surprise goes into the place and (1/s) into the speed, and be less in doubt after it."""
+        """Return how much of a surprise goes into the place and (1/s) into the speed; the doubt is less after it."""
         whole = self.place + seen_variance
         to_place, to_speed = self.place / whole, self.both / whole
         self.speed -= to_speed * self.both
@@ -59,7 +59,7 @@ class Kalman:
     __slots__ = ("_middle", "_sides", "at_ms", "place", "speed", "steps")
 
     def __init__(self, place: Place, at_ms: int, *, speed: Place = (0.0, 0.0, 0.0, 0.0), steps: int = 1) -> None:
-        """Begin at ``place``; ``speed`` (px/s) and ``steps`` (looks so far) are for one that goes on after a restart."""
+        """Begin at ``place``; ``speed`` (px/s) and ``steps`` (looks so far) are for one that goes on."""
         self.place = place
         self.speed = speed
         self.at_ms = at_ms

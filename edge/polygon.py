@@ -7,17 +7,15 @@ Permille = tuple[int, int]  # x, y in thousandths of the frame's width and heigh
 
 
 def fault_of(polygon: Sequence[Permille]) -> str | None:
-    """Return what is wrong with a polygon, as the end of a sentence; None for one that encloses one piece of picture."""
+    """Return what is wrong with a polygon, as the end of a sentence; None if it encloses one piece of picture."""
     if len(set(polygon)) < max(3, len(polygon)):
         return "needs at least three points, none of them twice"
-    if _area_twice(polygon) == 0:
-        return "encloses nothing: its points lie on one line"
     sides = list(pairwise((*polygon, polygon[0])))
     for (first, one), (second, other) in combinations(enumerate(sides), 2):
         are_neighbours = second - first in {1, len(sides) - 1}
         if not are_neighbours and _touch(one, other):
             return "crosses itself: give its corners in order, around the outside"
-    return None
+    return "encloses nothing: its points lie on one line" if _area_twice(polygon) == 0 else None
 
 
 def _area_twice(polygon: Sequence[Permille]) -> int:

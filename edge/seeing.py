@@ -1,4 +1,4 @@
-"""From settings to a pipeline: what the process that looks is made of. Imports numpy; the process that signs must not."""
+"""From settings to a pipeline: what the process that looks is made of. It imports numpy."""
 
 from edge.camera.frame import Camera
 from edge.detector.detection import Detector

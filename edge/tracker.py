@@ -25,8 +25,8 @@ from edge.detector.detection import Detection
 from edge.finished import BoxPx, FinishedTrack, Seen
 from edge.heirs import inherit, is_same, needs_heir
 from edge.kalman import Box
-from edge.places import Passed, Places
 from edge.leaving import FramePx
+from edge.places import Passed, Places
 from edge.track import Track, Watch
 from edge.tracker_settings import TrackerSettings
 from edge.tracker_state import StateError, restored, saved
@@ -137,9 +137,8 @@ class Tracker:
         except StateError:
             return False
         self._next_id = max(self._next_id, taken.next_id)
-        age_ms = at_ms - taken.now_ms
-        if not taken.tracks or not 0 < age_ms <= self._settings.state_max_ms:
-            return not taken.tracks
+        if not 0 < at_ms - taken.now_ms <= self._settings.state_max_ms:
+            return False
         self._tracks = list(taken.tracks[: self._settings.tracks_max])
         self._now_ms = UnixMs(taken.now_ms)
         return True
@@ -215,7 +214,7 @@ class Tracker:
         return is_recent and not self._has_left(track)
 
     def _begin(self, unmatched: Sequence[Detection], taken: list[Box], at_ms: UnixMs) -> None:
-        """Begin a track for each detection that is not a second view of an object already followed: not in ``taken``."""
+        """Begin a track for each detection that is not a second view of an object in one of the boxes ``taken``."""
         for detection in unmatched:  # most confident first
             if len(self._tracks) >= self._settings.tracks_max:
                 return
@@ -238,9 +237,7 @@ class Tracker:
     def _end_vanished(self, at_ms: UnixMs) -> list[Seen]:
         waiting = [track.heir_of for track in self._tracks if track.heir_of is not None]
         vanished = [
-            track
-            for track in self._tracks
-            if track not in waiting and track.unseen_ms(at_ms) > self._hold_ms(track)
+            track for track in self._tracks if track not in waiting and track.unseen_ms(at_ms) > self._hold_ms(track)
         ]
         self._tracks = [track for track in self._tracks if track not in vanished]
         return [each for track in vanished for each in self._ended(track)]

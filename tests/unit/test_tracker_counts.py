@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from edge.detector.detection import Detection
-from edge.track import FinishedTrack
+from edge.finished import FinishedTrack
 from edge.tracker import Tracker, TrackerSettings
 from protocol.classes import BICYCLE, PERSON
 from protocol.units import Ppm, UnixMs

@@ -1,0 +1,94 @@
+"""Scripted scenes played: to the tracker as boxes, or to the whole seeing half as pictures."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from edge.camera.frame import Frame
+from edge.finished import FinishedTrack, Seen
+from edge.places import Places
+from edge.tracker import Tracker
+from firmware_sim.backdrops import backdrop
+from firmware_sim.scenes import put
+from firmware_sim.scripts import FRAME_PX, Script, Walker
+from firmware_sim.sprites import STRIDE_M, STRIDES, Image, sprite
+from firmware_sim.vantage import FRAME_HEIGHT_PX, FRAME_WIDTH_PX
+from firmware_sim.world import town_vantages
+from protocol.classes import PERSON
+from protocol.units import UnixMs
+
+_SCALE = FRAME_WIDTH_PX / FRAME_PX[0]
+_DROP_PX = FRAME_HEIGHT_PX - round(FRAME_PX[1] * _SCALE)  # the picture is a little higher than the script's frame
+_BODY_M = 1.7
+_NOISE_SIGMA = 3.0
+
+
+def follow(script: Script, *, places: Places | None = None) -> tuple[Seen, ...]:
+    """Return what trackers see of ``script``: one after the other, where the watcher is killed and resumed."""
+    tracker = Tracker(places=places)
+    seen: list[Seen] = []
+    is_killed = False
+    for at_ms, detections in script.frames():
+        if script.dead_ms is not None and at_ms >= script.dead_ms[1] and not is_killed:
+            is_killed = True
+            state = tracker.state()
+            tracker = Tracker(places=places)
+            tracker.resume(state, at_ms)
+        seen += tracker.update(detections, at_ms, frame_px=FRAME_PX)
+    return (*seen, *tracker.finish())
+
+
+def people_in(seen: tuple[Seen, ...]) -> int:
+    """Return how many people were counted."""
+    return sum(isinstance(each, FinishedTrack) and each.part == 0 for each in seen)
+
+
+class StagedCamera:
+    """Draws a script's pictures from ``begins_ms`` on; a camera that is stuck gives one picture again, or none."""
+
+    def __init__(
+        self, script: Script, *, begins_ms: int = 0, until: Callable[[int], bool] = lambda _at_ms: False
+    ) -> None:
+        """Draw until everybody has gone, or ``until`` says so of a moment."""
+        self._script = script
+        self._at_ms = begins_ms
+        self._until = until
+        self._index = 0
+        self._empty = backdrop(town_vantages(script.seed, 1)[0], script.seed)
+        self._grain = np.random.default_rng(script.seed)
+        self._last = self._empty
+
+    def read(self) -> Frame | None:
+        """Return the next frame; see ``Camera.read``."""
+        frozen = self._script.frozen_ms
+        while frozen is not None and frozen[0] <= self._at_ms < frozen[1] and not self._script.is_repeating:
+            self._at_ms += self._script.every_ms
+        at_ms = self._at_ms
+        if at_ms >= self._script.ends_ms + 500 or self._until(at_ms):
+            return None
+        if frozen is None or not frozen[0] <= at_ms < frozen[1]:
+            self._last = self._drawn(at_ms)
+        self._at_ms += self._script.every_ms
+        self._index += 1
+        return Frame(self._last.copy(), UnixMs(at_ms), self._index - 1)
+
+    def _drawn(self, at_ms: int) -> Image:
+        picture = self._empty.copy()
+        for walker in sorted(self._script.walkers, key=lambda each: each.foot_px):  # the farthest first
+            box = walker.box_px(at_ms)
+            if box is not None:
+                left, top, right, bottom = (edge * _SCALE for edge in box)
+                put(picture, _picture_of(walker, at_ms), (left, top + _DROP_PX, right, bottom + _DROP_PX))
+        noise = self._grain.normal(0.0, _NOISE_SIGMA, picture.shape).astype(np.int16)
+        return np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), np.uint8)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _picture_of(walker: Walker, at_ms: int) -> Image:
+    now_px, before_px = walker.middle_px(at_ms) or 0.0, walker.middle_px(at_ms - 40) or 0.0
+    gone_m = now_px / walker.height_px * _BODY_M
+    stride = -1 if abs(now_px - before_px) < 0.1 else int(abs(gone_m) / STRIDE_M) % STRIDES
+    return sprite(PERSON, round(walker.height_px * 1_000), stride, 1 if now_px >= before_px else -1)
