@@ -1,6 +1,7 @@
 """Scripted scenes played: to the tracker as boxes, or to the whole seeing half as pictures."""
 
 from collections.abc import Callable
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -13,14 +14,16 @@ from firmware_sim.backdrops import backdrop
 from firmware_sim.scenes import put
 from firmware_sim.scripts import FRAME_PX, Script, Walker
 from firmware_sim.sprites import STRIDE_M, STRIDES, Image, sprite
-from firmware_sim.vantage import FRAME_HEIGHT_PX, FRAME_WIDTH_PX
+from firmware_sim.vantage import FRAME_WIDTH_PX
 from firmware_sim.world import town_vantages
 from protocol.classes import PERSON
 from protocol.units import UnixMs
 
 _SCALE = FRAME_WIDTH_PX / FRAME_PX[0]
-_DROP_PX = FRAME_HEIGHT_PX - round(FRAME_PX[1] * _SCALE)  # the picture is a little higher than the script's frame
-_BODY_M = 1.7
+_BODY_M, _BREADTH_M = 1.72, 0.56
+_NEAR_M, _FAR_M = 6.5, 15.5  # from the camera to the middle of each pavement
+_MEETING_PX = 80.0
+_NEAR_FROM_PX = 285.0  # whose feet are lower in the script's frame than this walks on the near one
 _NOISE_SIGMA = 3.0
 
 
@@ -44,6 +47,22 @@ def people_in(seen: tuple[Seen, ...]) -> int:
     return sum(isinstance(each, FinishedTrack) and each.part == 0 for each in seen)
 
 
+def can_be_staged(script: Script) -> bool:
+    """Say whether nobody meets another one on one pavement of the staged street: both would be in one place."""
+    for one, other in combinations(script.walkers, 2):
+        if _is_near(one) != _is_near(other):
+            continue
+        for at_ms in range(0, script.ends_ms, script.every_ms):
+            here, there = one.middle_px(at_ms), other.middle_px(at_ms)
+            if here is not None and there is not None and abs(here - there) < _MEETING_PX:
+                return False
+    return True
+
+
+def _is_near(walker: Walker) -> bool:
+    return walker.foot_px > _NEAR_FROM_PX
+
+
 class StagedCamera:
     """Draws a script's pictures from ``begins_ms`` on; a camera that is stuck gives one picture again, or none."""
 
@@ -55,7 +74,8 @@ class StagedCamera:
         self._at_ms = begins_ms
         self._until = until
         self._index = 0
-        self._empty = backdrop(town_vantages(script.seed, 1)[0], script.seed)
+        self._vantage = town_vantages(script.seed, 1)[0]
+        self._empty = backdrop(self._vantage, script.seed)
         self._grain = np.random.default_rng(script.seed)
         self._last = self._empty
 
@@ -76,12 +96,22 @@ class StagedCamera:
     def _drawn(self, at_ms: int) -> Image:
         picture = self._empty.copy()
         for walker in sorted(self._script.walkers, key=lambda each: each.foot_px):  # the farthest first
-            box = walker.box_px(at_ms)
-            if box is not None:
-                left, top, right, bottom = (edge * _SCALE for edge in box)
-                put(picture, _picture_of(walker, at_ms), (left, top + _DROP_PX, right, bottom + _DROP_PX))
+            middle = walker.middle_px(at_ms)
+            if middle is not None:
+                put(picture, _picture_of(walker, at_ms), self._box_px(walker, middle * _SCALE))
         noise = self._grain.normal(0.0, _NOISE_SIGMA, picture.shape).astype(np.int16)
         return np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), np.uint8)
+
+    def _box_px(self, walker: Walker, middle_px: float) -> tuple[float, float, float, float]:
+        """Return where the person stands: on the near pavement or the far one, as large as people are there.
+
+        The detector has learnt the size of people at each distance; the scripts know nothing of cameras.
+        """
+        depth_m = (_NEAR_M if _is_near(walker) else _FAR_M) - (walker.foot_px - _NEAR_FROM_PX) / 100 * 0.3
+        scale = self._vantage.focal_px / depth_m
+        foot = self._vantage.horizon_px + scale * self._vantage.height_m
+        half = _BREADTH_M * scale / 2
+        return middle_px - half, foot - _BODY_M * scale, middle_px + half, foot
 
     def close(self) -> None:
         """Nothing is open."""
