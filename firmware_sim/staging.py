@@ -1,11 +1,11 @@
 """Scripted scenes played: to the tracker as boxes, or to the whole seeing half as pictures."""
 
-from collections.abc import Callable
 from itertools import combinations
 
 import cv2
 import numpy as np
 
+from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import Frame
 from edge.finished import FinishedTrack, Seen
 from edge.places import Places
@@ -63,16 +63,13 @@ def _is_near(walker: Walker) -> bool:
     return walker.foot_px > _NEAR_FROM_PX
 
 
-class StagedCamera:
+class StagedCamera(ClosesOnExit):
     """Draws a script's pictures from ``begins_ms`` on; a camera that is stuck gives one picture again, or none."""
 
-    def __init__(
-        self, script: Script, *, begins_ms: int = 0, until: Callable[[int], bool] = lambda _at_ms: False
-    ) -> None:
-        """Draw until everybody has gone, or ``until`` says so of a moment."""
+    def __init__(self, script: Script, *, begins_ms: int = 0) -> None:
+        """Draw until everybody has gone."""
         self._script = script
         self._at_ms = begins_ms
-        self._until = until
         self._index = 0
         self._vantage = town_vantages(script.seed, 1)[0]
         self._empty = backdrop(self._vantage, script.seed)
@@ -85,7 +82,7 @@ class StagedCamera:
         while frozen is not None and frozen[0] <= self._at_ms < frozen[1] and not self._script.is_repeating:
             self._at_ms += self._script.every_ms
         at_ms = self._at_ms
-        if at_ms >= self._script.ends_ms + 500 or self._until(at_ms):
+        if at_ms >= self._script.ends_ms + 500:
             return None
         if frozen is None or not frozen[0] <= at_ms < frozen[1]:
             self._last = self._drawn(at_ms)

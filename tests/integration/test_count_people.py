@@ -17,7 +17,7 @@ from edge.detector.detection import Detection
 from edge.detector.letterbox import InputTensor
 from edge.detector.manifest import InputSpec
 from edge.detector.session import Session, SessionOptions
-from edge.finished import FinishedTrack
+from edge.finished import FinishedTrack, Seen
 from edge.models.opening import OpenedModel, open_model, read_model
 from edge.pipeline import Pipeline, PipelineSettings
 from edge.stats import PipelineStats
@@ -162,7 +162,8 @@ def test_the_gate_spares_the_model_half_the_frames_though_somebody_is_there_most
 
 def test_six_people_are_six_though_the_watcher_is_killed_every_seven_seconds(watched: Run) -> None:
     """And each time nobody watches for three seconds."""
-    tracker, seen, resumes = Tracker(), [], 0
+    tracker, resumes = Tracker(), 0
+    seen: list[Seen] = []
     for index in range(1394):
         cycle = index % 100
         if cycle >= 70:
@@ -181,7 +182,8 @@ def test_six_people_are_six_though_the_watcher_is_killed_every_seven_seconds(wat
 def test_six_people_are_six_when_only_some_frames_are_looked_at(every: int, watched: Run) -> None:
     """Down to 1.4 frames a second, whichever frame comes first."""
     for offset in range(every):
-        tracker, seen = Tracker(), []
+        tracker = Tracker()
+        seen: list[Seen] = []
         for index in range(offset, 1394, every):
             people = [each for each in watched.found.get(index, ()) if each.class_id == PERSON]
             seen += tracker.update(people, UnixMs(index * 100), frame_px=FRAME_PX)

@@ -1,4 +1,4 @@
-"""Scripted scenes as pictures, through the whole seeing half: the gate, the shipped detector, the tracker, a restart."""
+"""Scripted scenes as pictures, through the whole seeing half: gate, shipped detector, tracker, restart."""
 
 from itertools import count, islice
 
