@@ -196,6 +196,7 @@ class Eyes:
                     log.warning("vision_hangs", working_ms=working_ms)
                     self._vision.restart()
             case Over(figures, state):
+                log.info("vision_over", frames=figures.frames)
                 self._figures = figures
                 self._state = state
                 self._vision.is_wanted = False

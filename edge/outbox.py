@@ -206,6 +206,22 @@ class Outbox:
                 keep_receipt(connection, receipt, heard_at_ms, self._limits.receipts)
         return tuple(settled)
 
+    def abandon(self, *, below: int) -> int:
+        """Give up, without a receipt, every envelope with a sequence below ``below``; return how many there were.
+
+        The caller has signed a gap that says so, and has appended it first: nothing is lost in silence.
+
+        Raises:
+            OutboxError: not written; nothing was changed.
+        """
+        with self._transaction() as (connection, change):
+            envelopes, block_bytes = connection.execute(
+                "SELECT count(*), coalesce(sum(length(block)), 0) FROM envelope WHERE sequence < ?", (below,)
+            ).fetchone()
+            connection.execute("DELETE FROM envelope WHERE sequence < ?", (below,))
+            change.envelopes, change.block_bytes = -envelopes, -block_bytes
+        return int(envelopes)
+
     def depth(self) -> OutboxDepth:
         """Return how much waits."""
         ((refused, oldest),) = self._rows("SELECT count(refused), min(created_at_ms) FROM envelope")

@@ -14,8 +14,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from edge.anchors import BootPlace, KeyPlace
 from edge.errors import EdgeError
 from edge.polygon import fault_of
+from edge.thermal import ThermalError, ThermalLimits
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
@@ -106,7 +108,9 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """What to look for."""
 
     name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
-    threads: Annotated[int, Meta(ge=1, le=64)] = 1
+    threads: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: all cores but one
+    runner: str = ""  # what runs it, in the place of what its manifest says
+    runner_fallback: bool = False  # whether ONNX Runtime may stand in for a runner that cannot work here
     classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
 
 
@@ -153,6 +157,28 @@ class UplinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     stop_timeout_ms: Annotated[int, Meta(ge=0, le=60_000)] = 2_000  # after SIGTERM
 
 
+class CareSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the device looks after itself; see edge/thermal.py for how the temperatures work together."""
+
+    warm_mdegc: Annotated[int, Meta(ge=30_000, le=110_000)] = 70_000  # from here on fewer frames, step by step
+    hot_mdegc: Annotated[int, Meta(ge=30_000, le=115_000)] = 82_000  # the fewest
+    critical_mdegc: Annotated[int, Meta(ge=40_000, le=120_000)] = 92_000  # a pause
+    spare_mdegc: Annotated[int, Meta(ge=500, le=20_000)] = 3_000  # so much cooler before a step is taken back
+    tighten_after_ms: Annotated[int, Meta(ge=0, le=600_000)] = 5_000  # between two steps down
+    relax_after_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 30_000  # since the last step, before one back up
+    full_mfps: Annotated[int, Meta(ge=1_000, le=240_000)] = 30_000  # thousandths of a frame a second when all is well
+    least_mfps: Annotated[int, Meta(ge=100, le=30_000)] = 1_000
+    health_period_ms: Annotated[int, Meta(ge=10_000, le=86_400_000)] = 600_000  # between two signed records of health
+
+
+class StatusPageSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The page a device shows of itself. Nobody has to sign in, so it is for this machine and for the first day."""
+
+    on: Literal["until_adopted", "always", "never"] = "until_adopted"
+    host: str = "127.0.0.1"  # 0.0.0.0: everybody on the local network may read it
+    port: _Port = 8_070
+
+
 class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a device is told. Valid from birth.
 
@@ -162,9 +188,12 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     network: Network
     hub: str  # did:key of the hub whose receipts and beacons count
-    owner: str  # 0x and 40 hexadecimal digits: the contributor's account
     broker: BrokerSettings
     position: PositionSettings
+    owner: str = ""  # 0x and 40 hexadecimal digits: the contributor's account; empty: the device waits for an adoption
+    hub_url: str = ""  # where the hub's pages are: for the link in the QR code
+    key: KeyPlace = KeyPlace()
+    boots: BootPlace = BootPlace()
     camera: CameraSettings = CameraSettings()
     privacy: PrivacySettings = PrivacySettings()
     model: ModelSettings = ModelSettings()
@@ -172,11 +201,31 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     batch: BatchSettings = BatchSettings()
     outbox: OutboxSettings = OutboxSettings()
     uplink: UplinkSettings = UplinkSettings()
+    care: CareSettings = CareSettings()
+    status_page: StatusPageSettings = StatusPageSettings()
 
     def __post_init__(self) -> None:
         self.hub_key()
-        if not _ADDRESS.fullmatch(self.owner):
+        if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
+        try:
+            self.thermal_limits()
+        except ThermalError as error:
+            raise SettingsError(str(error)) from error
+
+    def thermal_limits(self) -> ThermalLimits:
+        """Return when the device slows down."""
+        care = self.care
+        return ThermalLimits(
+            warm_mdegc=care.warm_mdegc,
+            hot_mdegc=care.hot_mdegc,
+            critical_mdegc=care.critical_mdegc,
+            spare_mdegc=care.spare_mdegc,
+            tighten_after_ms=care.tighten_after_ms,
+            relax_after_ms=care.relax_after_ms,
+            full_mfps=care.full_mfps,
+            least_mfps=care.least_mfps,
+        )
 
     def hub_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
@@ -186,7 +235,13 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise SettingsError(f"hub = {self.hub[:80]!r} is not a did:key: copy it from the operator") from error
 
     def owner_address(self) -> bytes:
-        """Return the owner's account, 20 bytes."""
+        """Return the owner's account, 20 bytes.
+
+        Raises:
+            SettingsError: none is set; see edge/adoption.py for a device that was adopted.
+        """
+        if not self.owner:
+            raise SettingsError("this device has no owner yet: let it be adopted (`cairn-edge id` shows how)")
         return bytes.fromhex(self.owner.removeprefix("0x"))
 
 

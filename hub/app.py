@@ -20,6 +20,7 @@ from hub.home import HubHome
 from hub.http.app import create_app
 from hub.http.desk import Desk, HubFacts, Pulse
 from hub.http.server import HttpServer
+from hub.ingest.adoptions import AdoptionRelay
 from hub.ingest.gauges import IntakeGauges
 from hub.ingest.inbox import Inbox
 from hub.ingest.subscriber import Subscriber
@@ -196,6 +197,7 @@ class Hub:
             console=CONSOLE,
             clock=wall_clock,
             pulse=pulse,
+            adoptions=AdoptionRelay(intake.subscriber, network=facts.network, monotonic_s=time.monotonic),
         )
 
     def _start_broker(self) -> BrokerAddress:

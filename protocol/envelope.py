@@ -17,7 +17,7 @@ from protocol.beacon import Beacon
 from protocol.cose import Signed, parse_sign1, sign1
 from protocol.errors import MalformedError
 from protocol.identity import Signer
-from protocol.observation import Observation, Position, Track
+from protocol.observation import Observation, Position, Reading, Rewardable, Track
 from protocol.payload import (
     Counter,
     Digest,
@@ -30,7 +30,9 @@ from protocol.payload import (
 )
 
 MAX_OBSERVATIONS: Final = 256
-MAX_ENVELOPE_BYTES: Final = 32_768  # far above 256 observations of the usual size; a broker's default limit is larger
+# Holds 256 of the largest observations of any kind but health; of health records 256 of the usual size (70 bytes), 146
+# of the largest (222). A broker's default limit is larger.
+MAX_ENVELOPE_BYTES: Final = 32_768
 NO_PREVIOUS: Final = bytes(32)  # the first envelope of a device
 NO_MODEL: Final = bytes(32)
 
@@ -53,6 +55,12 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if (self.sequence == 1) != (self.previous == NO_PREVIOUS):
             raise MalformedError("exactly the first envelope of a device has no previous one")
+
+    def shorten(self, fields: list[list[list[object]]]) -> None:
+        """See `protocol.payload.encode_payload`."""
+        for observation, members in zip(self.observations, fields[-1], strict=True):
+            if isinstance(observation, Reading):
+                observation.shorten(members)
 
 
 def seal(envelope: Envelope, signer: Signer) -> bytes:
@@ -102,8 +110,10 @@ def observations_digest(envelope: Envelope) -> bytes | None:
     """Return what two envelopes share exactly if they claim the same observations; None where no track is claimed.
 
     A track carries its id, its times and its mean confidence, so two honest envelopes never share one. Readings alone
-    claim nothing: two thermometers in one room may well tell the same in the same millisecond.
+    claim nothing: two thermometers in one room may well tell the same in the same millisecond. What is never paid is
+    left out: whoever copies another's tracks has a health of their own to add.
     """
-    if not any(isinstance(observation, Track) for observation in envelope.observations):
+    claimed = [observation for observation in envelope.observations if isinstance(observation, Rewardable)]
+    if not any(isinstance(observation, Track) for observation in claimed):
         return None
-    return hashlib.sha256(b"".join(encode_payload(observation) for observation in envelope.observations)).digest()
+    return hashlib.sha256(b"".join(encode_payload(observation) for observation in claimed)).digest()

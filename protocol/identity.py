@@ -85,7 +85,7 @@ class PublicKey:
 
 
 class Signer(Protocol):
-    """Whoever can sign as one key: a key file today, a secure element later."""
+    """Whoever can sign as one key: a key file, or a token that never shows its key."""
 
     @property
     def public_key(self) -> PublicKey:

@@ -9,6 +9,7 @@
 Nothing else leaves a device: no frames, no crops, no text. Lines and zones are numbers; their names stay at home.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum, IntFlag
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import msgspec
 
 from protocol.classes import COCO_CLASSES
 from protocol.errors import MalformedError
+from protocol.identity import PublicKey
 from protocol.payload import ConfidencePpm, Counter, KeyId, LatitudeUdeg, LongitudeUdeg, Millis
 
 ClassId = Annotated[int, msgspec.Meta(ge=0, lt=len(COCO_CLASSES))]
@@ -78,7 +80,12 @@ class Reading(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     measured_at_ms: Millis
     value: _Signed
     uncertainty: Counter  # same unit as value, one standard deviation
-    flags: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0  # of ReadingFlag
+    flags: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0  # of ReadingFlag; left out of the bytes where there is none
+
+    def shorten(self, fields: list[object]) -> None:
+        """See `protocol.payload.encode_payload`: before there were flags, a reading ended with its uncertainty."""
+        if self.flags == 0:
+            del fields[-1]
 
 
 class Crossing(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=3):
@@ -123,15 +130,19 @@ class Gap(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=Tr
     envelopes: Counter  # signed ones; 0 where observations were lost before they were in one
     observations: Counter
     first_sequence: Counter  # of those envelopes; 0 where there were none
-    last_sequence: Counter  # thinning leaves some between them
+    last_sequence: Counter  # likewise; thinning leaves some between them
     from_ms: Millis
     until_ms: Millis
 
     def __post_init__(self) -> None:
         if self.until_ms < self.from_ms or self.last_sequence < self.first_sequence:
             raise MalformedError("a gap ends before it begins")
-        if (self.envelopes == 0) != (self.first_sequence == 0):
+        if not (self.envelopes == 0) == (self.first_sequence == 0) == (self.last_sequence == 0):
             raise MalformedError("a gap names sequences exactly if it names envelopes")
+        if self.envelopes > self.last_sequence - self.first_sequence + 1:
+            raise MalformedError("a gap names more envelopes than it has sequences for")
+        if self.envelopes == self.observations == 0:
+            raise MalformedError("a gap in which nothing was lost")
 
 
 class Provider(IntEnum):
@@ -183,7 +194,7 @@ class Health(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     clock_source: ClockSource
     clock_offset_ms: _Signed | None  # device minus hub, at the last beacon
     clock_steps: Counter
-    gnss_fix: Annotated[int, msgspec.Meta(ge=0, le=3)] | None  # 0 none, 2 or 3 dimensions
+    gnss_fix: Annotated[int, msgspec.Meta(ge=0, le=3)] | None  # 2 or 3 dimensions; less: no fix
     gnss_satellites: Annotated[int, msgspec.Meta(ge=0, le=255)] | None
     gnss_hdop_milli: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None
     rss_kib: Counter  # all processes of the agent together
@@ -191,10 +202,16 @@ class Health(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
 
 
 class Succession(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True, tag=7):
-    """The device goes on under another key. The last envelope of a chain says it, and the new key agrees."""
+    """The device goes on under another key. The last envelope of a chain says it, and the new key agrees.
+
+    Believe it only after `protocol.succession.verify_succession`.
+    """
 
     successor: KeyId
     consent: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]  # the successor's, over `succession_words`
+
+    def __post_init__(self) -> None:
+        PublicKey(self.successor)
 
 
 def succession_words(network: str, device: bytes, successor: bytes) -> bytes:
@@ -204,3 +221,8 @@ def succession_words(network: str, device: bytes, successor: bytes) -> bytes:
 
 Rewardable = Track | Reading  # the rest says more about these, or about the device itself
 Observation = Track | Reading | Crossing | Stay | Gap | Health | Succession
+
+
+def count_rewardable(observations: Iterable[Observation]) -> int:
+    """Return how many of ``observations`` may be paid: the number that verdict rows and reports state."""
+    return sum(isinstance(each, Rewardable) for each in observations)

@@ -35,8 +35,16 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def encode_payload(record: msgspec.Struct) -> bytes:
-    """Return the canonical CBOR array of ``record``."""
-    return cbor2.dumps(msgspec.to_builtins(record, builtin_types=(bytes,)))
+    """Return the canonical CBOR array of ``record``.
+
+    A record that has gained a field since devices began to sign it leaves the field out where it says nothing new, so
+    the old bytes stay the one encoding: its method ``shorten`` takes the field off.
+    """
+    fields = msgspec.to_builtins(record, builtin_types=(bytes,))
+    shorten = getattr(record, "shorten", None)
+    if shorten is not None:
+        shorten(fields)
+    return cbor2.dumps(fields)
 
 
 def decode_payload(raw: bytes, kind: type[T]) -> T:

@@ -1,24 +1,32 @@
-"""``doctor`` and ``replay``: what is wrong, and what would be counted."""
+"""``doctor``, ``status`` and ``replay``: what is wrong, how it is, and what would be counted."""
 
 from argparse import ArgumentParser
 from typing import Final
 
+from edge.commands import status
 from edge.commands.words import Verbs, add_command, later
 
 _DEFAULT_CLASSES: Final = "person,bicycle,car,motorcycle,bus,truck"
 
 
 def add_to(verbs: Verbs, common: ArgumentParser) -> None:
-    """Add ``doctor`` and ``replay``."""
-    add_command(
+    """Add ``doctor``, ``status`` and ``replay``."""
+    _add_doctor(verbs, common)
+    status.add_to(verbs, common)
+    _add_replay(verbs, common)
+
+
+def _add_doctor(verbs: Verbs, common: ArgumentParser) -> None:
+    parser = add_command(
         verbs,
         common,
         "doctor",
         later("edge.commands.doing.doctor:doctor"),
         says="check everything, say what to do",
-        example="doctor --dir ./door",
+        example="doctor --fix --dir ./door",
     )
-    _add_replay(verbs, common)
+    parser.add_argument("--fix", action="store_true", help="mend what is safe to mend, say what was done, look again")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of one line a check")
 
 
 def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:

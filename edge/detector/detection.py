@@ -50,7 +50,7 @@ class Detector(Protocol):
 
     @property
     def provider(self) -> str:
-        """The execution provider that ran the warm-up, in ONNX Runtime's words."""
+        """Who really runs the model, in the runtime's words: ``CPUExecutionProvider``."""
         ...
 
     def detect(self, frame_bgr: BgrFrame) -> tuple[Detection, ...]:

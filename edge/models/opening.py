@@ -9,11 +9,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.detector.detection import Detector, ModelError
+from edge.detector.detection import ModelError
 from edge.detector.manifest import ModelManifest, load_manifest
+from edge.detector.model import ModelDetector
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
-from edge.detector.yolox import YoloxDetector
 from edge.log import get_logger
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
 
@@ -26,7 +26,7 @@ log = get_logger()
 class OpenedModel:
     """A model that is ready to work."""
 
-    detector: Detector
+    detector: ModelDetector
     manifest: ModelManifest
     is_official: bool  # the file's SHA-256 is the one its manifest pins
     manifest_folder: Path  # where the manifest and the self-test picture lie
@@ -88,7 +88,7 @@ def _recognise(model: bytes, path: Path, options: SessionOptions | None) -> Open
 
 
 def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: SessionOptions | None) -> OpenedModel:
-    detector = YoloxDetector(model, manifest, options=options)
+    detector = ModelDetector(model, manifest, options=options)
     return OpenedModel(
         detector=detector,
         manifest=manifest,

@@ -28,6 +28,7 @@ from protocol.envelope import MAX_ENVELOPE_BYTES, Envelope, observations_digest
 from protocol.errors import MalformedError, SignatureError
 from protocol.identity import PublicKey
 from protocol.logbook import Policy
+from protocol.observation import count_rewardable
 from protocol.payload import decode_payload
 from protocol.topics import parse_intake_topic
 from protocol.units import UnixMs
@@ -79,8 +80,8 @@ class Opened:
 
     @property
     def observations(self) -> int:
-        """How many observations are claimed."""
-        return 0 if self.envelope is None else len(self.envelope.observations)
+        """How many observations are claimed that may be paid; what a device says of itself is none."""
+        return 0 if self.envelope is None else count_rewardable(self.envelope.observations)
 
 
 class Standing(Protocol):

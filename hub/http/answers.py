@@ -49,14 +49,61 @@ class Device(Answer):
     last_seen_ms: int
     highest_sequence: int
     envelopes: int
-    observations: Annotated[int, Field(description="Inside envelopes accepted at the door.")]
+    observations: Annotated[int, Field(description="Tracks and readings inside envelopes accepted at the door.")]
+
+
+class DeviceHealth(Answer):
+    """How a device says it is. Counters run since its agent started; null where the machine cannot tell."""
+
+    kind: Literal["health"] = "health"
+    measured_at_ms: int
+    uptime_s: int
+    captured_mfps: Annotated[int, Field(description="Thousandths of a frame a second.")]
+    analysed_mfps: int
+    skipped_frames: int
+    inference_p50_us: int
+    inference_p95_us: int
+    inferred_ppm: Annotated[int, Field(description="Share of the analysed frames that the model saw.")]
+    provider: Annotated[str, Field(description="What ran the model: cpu, xnnpack, cuda...")]
+    camera_restarts: int
+    vision_restarts: int
+    sensor_failures: int
+    outbox_envelopes: int
+    outbox_bytes: int
+    outbox_oldest_s: int
+    dropped_envelopes: int
+    dropped_observations: int
+    disk_writes_per_h: int
+    disk_free_mib: int
+    disk_wear_ppm: Annotated[int | None, Field(description="Of the life that the disk's maker promises.")]
+    soc_mdegc: int | None
+    throttled_bits: Annotated[int | None, Field(description="As the Raspberry Pi's firmware counts them.")]
+    clock_source: Annotated[str, Field(description="What the clock follows: ntp, gnss, free, unknown.")]
+    clock_offset_ms: Annotated[int | None, Field(description="Device minus hub, at the last beacon.")]
+    clock_steps: int
+    gnss_fix: Annotated[int | None, Field(description="2 or 3 dimensions; less: no fix.")]
+    gnss_satellites: int | None
+    gnss_hdop_milli: int | None
+    rss_kib: int
+    debug_pictures: Annotated[int, Field(description="Blurred pictures that the owner asked for.")]
+
+
+class Lost(Answer):
+    """What a device says it had to give up, all its gaps together."""
+
+    gaps: int
+    envelopes: int
+    observations: int
 
 
 class DeviceDetail(Device):
-    """A device with its verdicts and its last position."""
+    """A device with its verdicts, its last position and its own words; those earn nothing and are not checked."""
 
     verdicts: dict[str, int]
     position: Position | None
+    health: Annotated[DeviceHealth | None, Field(description="The latest; null: it never said.")]
+    lost: Lost
+    successor: Annotated[str | None, Field(description="did:key of the key it goes on under, which agreed.")]
 
 
 class Track(Answer):
@@ -78,17 +125,68 @@ class Reading(Answer):
     quantity: Annotated[str, Field(description="The name carries the unit.")]
     measured_at_ms: int
     value: int
+    flags: Annotated[list[str], Field(description="What the device itself finds odd: stuck.")]
+
+
+class Crossing(Answer):
+    """A track passed a line."""
+
+    kind: Literal["crossing"] = "crossing"
+    class_id: int
+    class_name: str
+    line: int
+    is_forward: Annotated[bool, Field(description="From the line's left to its right, seen from its first point.")]
+    crossed_at_ms: int
+    confidence_ppm: int
+
+
+class Stay(Answer):
+    """A track was in a zone."""
+
+    kind: Literal["stay"] = "stay"
+    class_id: int
+    class_name: str
+    zone: int
+    entered_at_ms: int
+    left_at_ms: int
+    confidence_ppm: int
+
+
+class Gap(Answer):
+    """What a device had to give up."""
+
+    kind: Literal["gap"] = "gap"
+    reason: Annotated[str, Field(description="age, bytes, memory, abandoned.")]
+    envelopes: int
+    observations: int
+    first_sequence: Annotated[int, Field(description="0: no envelopes were lost.")]
+    last_sequence: int
+    from_ms: int
+    until_ms: int
+
+
+class Succession(Answer):
+    """A device goes on under another key."""
+
+    kind: Literal["succession"] = "succession"
+    successor: Annotated[str, Field(description="did:key of the other key.")]
+    is_agreed: Annotated[bool, Field(description="Whether the other key has signed that it agrees.")]
+    declared_at_ms: int
+
+
+ObservationName = Literal["track", "reading", "crossing", "stay", "gap", "health", "succession"]
+Observed = Track | Reading | Crossing | Stay | Gap | DeviceHealth | Succession
 
 
 class Observation(Answer):
-    """What a device claims it saw or measured, and whether it counts."""
+    """What a device claims it saw or measured, or says of itself, and whether it counts. Tracks and readings pay."""
 
     device: str
     epoch: int
     envelope: Annotated[str, Field(description="CID of the signed envelope: GET /ipfs/{cid}.")]
     verdict: str
     position: Position
-    observed: Annotated[Track | Reading, Field(discriminator="kind")]
+    observed: Annotated[Observed, Field(discriminator="kind")]
 
 
 class VerdictLine(Answer):
@@ -102,7 +200,7 @@ class VerdictLine(Answer):
     epoch: int
     device: str | None
     sequence: int
-    observations: int
+    observations: Annotated[int, Field(description="Tracks and readings inside.")]
 
 
 class Pinned(Answer):

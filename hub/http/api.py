@@ -8,16 +8,17 @@ from hub.http import answers
 from hub.http.desk import Desk
 from hub.http.shapes import (
     device_answer,
+    device_detail_answer,
     epoch_answer,
     health_answer,
     network_answer,
     observation_answer,
     page,
-    position_answer,
     verdict_answer,
 )
 from hub.store import reading
 from hub.store.epochs import EpochRow, epoch_row, epoch_rows
+from hub.store.tables import ObservationKind
 from protocol.classes import COCO_CLASSES
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
@@ -71,11 +72,7 @@ def _add_device_routes(api: APIRouter, desk: Desk) -> None:
             found = reading.device(connection, _device_name(name) or name)
         if found is None:
             raise HTTPException(404, "no such device enrolled here; its name is the z6Mk... that `cairn-edge` shows")
-        return answers.DeviceDetail(
-            **device_answer(found.device).model_dump(),
-            verdicts=dict(found.verdicts),
-            position=None if found.position_udeg is None else position_answer(found.position_udeg, found.accuracy_mm),
-        )
+        return device_detail_answer(found)
 
 
 def _add_log_routes(api: APIRouter, desk: Desk) -> None:
@@ -87,15 +84,19 @@ def _add_log_routes(api: APIRouter, desk: Desk) -> None:
         device: DeviceName = None,
         epoch: EpochNumber = None,
         verdict: VerdictSlug = None,
-        class_name: Annotated[str | None, Query(description="person, car, bicycle...")] = None,
+        kind: Annotated[answers.ObservationName | None, Query(description="Only observations of this kind.")] = None,
+        class_name: Annotated[
+            str | None, Query(description="person, car, bicycle...: tracks, crossings and stays of this class.")
+        ] = None,
         from_ms: Moment = None,
         to_ms: Moment = None,
     ) -> answers.Page[answers.Observation]:
-        """List observations in order of arrival; unpaid ones too, each with its verdict."""
+        """List observations in order of arrival; unpaid ones and devices' own words too, each with its verdict."""
         sieve = reading.Sieve(
             device=_device_name(device),
             epoch=epoch,
             verdict=_verdict(verdict),
+            kind=None if kind is None else ObservationKind[kind.upper()],
             class_id=_class_id(class_name),
             from_ms=from_ms,
             to_ms=to_ms,

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from hub.http import problems
+from hub.http.adoptions import build_adoptions
 from hub.http.api import build_api
 from hub.http.desk import Desk
 from hub.http.published import build_gateway
@@ -33,6 +34,7 @@ def create_app(desk: Desk) -> FastAPI:
     problems.install(app)
     app.include_router(build_api(desk))
     app.include_router(build_gateway(desk))
+    app.include_router(build_adoptions(desk))
 
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:

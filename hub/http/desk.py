@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hub.broker.address import BrokerAddress
 from hub.domain.schedule import EpochSchedule
+from hub.ingest.adoptions import AdoptionRelay
 from hub.ingest.gauges import IntakeReadings
 from hub.pinning.pinner import Pinner
 from hub.store.store import Store
@@ -42,7 +43,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything an endpoint may look at; nothing it may change."""
+    """Everything an endpoint may look at; nothing it may change, but one thing it may pass on."""
 
     facts: HubFacts
     store: Store
@@ -51,3 +52,4 @@ class Desk:
     console: Path  # the built page, if it was built
     clock: Callable[[], UnixMs]
     pulse: Callable[[], Pulse]
+    adoptions: AdoptionRelay | None = None  # None: this hub passes none on

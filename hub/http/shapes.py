@@ -5,13 +5,12 @@ from typing import Final, TypeVar
 
 from hub.http import answers
 from hub.http.desk import HubFacts, Pulse
-from hub.store import reading, tables
+from hub.http.observed import health_record_answer, observed_answer
+from hub.store import reading
 from hub.store.epochs import EpochRow
 from protocol.cid import Cid
-from protocol.classes import class_name
 from protocol.identity import PublicKey
 from protocol.manifest import SegmentRef
-from protocol.observation import Quantity
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
@@ -41,6 +40,21 @@ def device_answer(row: reading.DeviceRow) -> answers.Device:
     )
 
 
+def device_detail_answer(found: reading.DeviceDetail) -> answers.DeviceDetail:
+    """Return a device with everything known of it as the API shows it."""
+    condition = found.condition
+    return answers.DeviceDetail(
+        **device_answer(found.device).model_dump(),
+        verdicts=dict(found.verdicts),
+        position=None if found.position_udeg is None else position_answer(found.position_udeg, found.accuracy_mm),
+        health=None if condition.health is None else health_record_answer(condition.health),
+        lost=answers.Lost(
+            gaps=condition.gaps, envelopes=condition.lost_envelopes, observations=condition.lost_observations
+        ),
+        successor=None if condition.successor is None else PublicKey.parse(condition.successor).did,
+    )
+
+
 def position_answer(position_udeg: tuple[int, int], accuracy_mm: int | None) -> answers.Position:
     """Return a position as the API shows it."""
     return answers.Position(lat_udeg=position_udeg[0], lon_udeg=position_udeg[1], accuracy_mm=accuracy_mm)
@@ -48,26 +62,13 @@ def position_answer(position_udeg: tuple[int, int], accuracy_mm: int | None) -> 
 
 def observation_answer(row: reading.ObservationLine) -> answers.Observation:
     """Return an observation as the API shows it."""
-    observed: answers.Track | answers.Reading
-    if row.kind == tables.TRACK:
-        observed = answers.Track(
-            class_id=row.class_id or 0,
-            class_name=class_name(row.class_id or 0),
-            first_seen_ms=row.first_ms,
-            last_seen_ms=row.last_ms,
-            confidence_ppm=row.confidence_ppm or 0,
-            continues=row.continues,
-        )
-    else:
-        quantity = Quantity(row.quantity or 0).name.lower()
-        observed = answers.Reading(quantity=quantity, measured_at_ms=row.first_ms, value=row.value or 0)
     return answers.Observation(
         device=row.device,
         epoch=row.epoch,
         envelope=str(row.envelope),
         verdict=row.verdict.slug,
         position=position_answer(row.position_udeg, row.accuracy_mm),
-        observed=observed,
+        observed=observed_answer(row),
     )
 
 

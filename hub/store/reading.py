@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, func, literal_column, select
 
 from hub.domain.records import BlockPlace
 from hub.log.files import segment_name
 from hub.store import tables
+from hub.store.tables import ObservationKind
 from protocol.cid import Cid
+from protocol.observation import Health
+from protocol.payload import decode_payload
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
@@ -37,13 +40,25 @@ class DeviceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What a device says of itself: its latest health, what it lost in all, which key it goes on under."""
+
+    health: Health | None = None
+    gaps: int = 0
+    lost_envelopes: int = 0
+    lost_observations: int = 0
+    successor: str | None = None  # a name; it agreed
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceDetail:
-    """A device with its verdicts and where it last said it stands (None: it never said)."""
+    """A device with its verdicts, where it last said it stands (None: it never said), and how it says it is."""
 
     device: DeviceRow
     verdicts: Mapping[str, int]
     position_udeg: tuple[int, int] | None  # latitude, longitude
     accuracy_mm: int | None
+    condition: Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,7 @@ class ObservationLine:
     epoch: int
     envelope: Cid
     verdict: Verdict
-    kind: int
+    kind: ObservationKind
     class_id: int | None
     quantity: int | None
     first_ms: UnixMs
@@ -79,6 +94,9 @@ class ObservationLine:
     confidence_ppm: int | None
     value: int | None
     continues: bool
+    flags: int
+    is_forward: bool
+    record: bytes | None  # the encoded observation, where the columns do not say all of it
     position_udeg: tuple[int, int]
     accuracy_mm: int
 
@@ -90,7 +108,8 @@ class Sieve:
     device: str | None = None
     epoch: int | None = None
     verdict: Verdict | None = None
-    class_id: int | None = None
+    kind: ObservationKind | None = None
+    class_id: int | None = None  # of tracks, crossings and stays
     from_ms: int | None = None  # observations seen at or after
     to_ms: int | None = None  # observations first seen before
 
@@ -121,7 +140,26 @@ def device(connection: Connection, name: str) -> DeviceDetail | None:
         .limit(1)
     ).first()
     position = None if last is None else (last.lat_udeg, last.lon_udeg)
-    return DeviceDetail(_device_row(found), counts, position, None if last is None else last.accuracy_mm)
+    accuracy_mm = None if last is None else last.accuracy_mm
+    return DeviceDetail(_device_row(found), counts, position, accuracy_mm, _condition(connection, found.device_id))
+
+
+def _condition(connection: Connection, device_id: int) -> Condition:
+    told, seen = tables.conditions.c, tables.observations.c
+    found = connection.execute(
+        select(tables.conditions, seen.record)
+        .join_from(tables.conditions, tables.observations, seen.observation == told.health, isouter=True)
+        .where(told.device_id == device_id)
+    ).first()
+    if found is None:
+        return Condition()
+    return Condition(
+        health=None if found.record is None else decode_payload(found.record, Health),
+        gaps=found.gaps,
+        lost_envelopes=found.lost_envelopes,
+        lost_observations=found.lost_observations,
+        successor=found.successor,
+    )
 
 
 def verdicts(connection: Connection, sieve: Sieve, window: Window) -> list[VerdictLine]:
@@ -212,7 +250,7 @@ def message_counts(connection: Connection, epoch: int) -> dict[str, int]:
 
 
 def accepted_totals(connection: Connection, epoch: int) -> tuple[int, int]:
-    """Return how many envelopes of ``epoch`` are accepted so far, and how many observations are inside."""
+    """Return how many envelopes of ``epoch`` are accepted so far, and how many observations in them may be paid."""
     columns = tables.entries.c
     row = connection.execute(
         select(func.count(), func.coalesce(func.sum(columns.observations), 0)).where(
@@ -237,8 +275,10 @@ def _entry_conditions(sieve: Sieve) -> list[ColumnElement[bool]]:
 def _observation_conditions(sieve: Sieve) -> list[ColumnElement[bool]]:
     columns = tables.observations.c
     conditions: list[ColumnElement[bool]] = []
+    if sieve.kind is not None:
+        conditions.append(columns.kind == int(sieve.kind))
     if sieve.class_id is not None:
-        conditions.append(and_(columns.kind == tables.TRACK, columns.class_id == sieve.class_id))
+        conditions.append(columns.class_id == sieve.class_id)
     if sieve.from_ms is not None:
         conditions.append(columns.last_ms >= sieve.from_ms)
     if sieve.to_ms is not None:
@@ -266,7 +306,7 @@ def _observation_line(row: Row[Any]) -> ObservationLine:
         epoch=row.epoch,
         envelope=Cid.of_digest(row.digest),
         verdict=Verdict(row.final),
-        kind=row.kind,
+        kind=ObservationKind(row.kind),
         class_id=row.class_id,
         quantity=row.quantity,
         first_ms=UnixMs(row.first_ms),
@@ -274,6 +314,9 @@ def _observation_line(row: Row[Any]) -> ObservationLine:
         confidence_ppm=row.confidence_ppm,
         value=row.value,
         continues=bool(row.continues),
+        flags=row.flags or 0,
+        is_forward=bool(row.is_forward),
+        record=row.record,
         position_udeg=(row.lat_udeg, row.lon_udeg),
         accuracy_mm=row.accuracy_mm,
     )

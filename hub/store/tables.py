@@ -4,6 +4,7 @@ An *entry* is one line of an intake record: one message that arrived. Its number
 (``batch << 12 | place in the batch``), so the same log always gives the same rows and pages are read in log order.
 """
 
+from enum import IntEnum
 from typing import Final
 
 from sqlalchemy import (
@@ -24,13 +25,24 @@ ENTRY_BITS: Final = 12  # protocol.logbook.MAX_ENTRIES is 2**12
 OBSERVATION_BITS: Final = 8  # protocol.envelope.MAX_OBSERVATIONS is 2**8
 ENVELOPE: Final = 1
 ENROLLMENT: Final = 2
-TRACK: Final = 1
-READING: Final = 2
 
 # In SQLite only a column declared INTEGER becomes the row id itself.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData()
+
+
+class ObservationKind(IntEnum):
+    """What an observation is, by its tag on the wire."""
+
+    TRACK = 1
+    READING = 2
+    CROSSING = 3
+    STAY = 4
+    GAP = 5
+    HEALTH = 6
+    SUCCESSION = 7
+
 
 devices = Table(
     "devices",
@@ -43,7 +55,20 @@ devices = Table(
     Column("last_seen_ms", BigInteger, nullable=False),
     Column("highest_sequence", BigInteger, nullable=False),
     Column("envelopes", BigInteger, nullable=False),
-    Column("observations", BigInteger, nullable=False),  # inside accepted envelopes
+    Column("observations", BigInteger, nullable=False),  # that may be paid, inside accepted envelopes
+)
+
+# What devices say of themselves; no row before the first word. What a clone or a replay says is left out.
+conditions = Table(
+    "conditions",
+    metadata,
+    Column("device_id", _Number, ForeignKey("devices.device_id"), primary_key=True, autoincrement=False),
+    Column("health", BigInteger),  # the observation with the health record of the highest sequence
+    Column("health_sequence", BigInteger),
+    Column("gaps", BigInteger, nullable=False),
+    Column("lost_envelopes", BigInteger, nullable=False),  # the sum over all gaps, as the next
+    Column("lost_observations", BigInteger, nullable=False),
+    Column("successor", String(60)),  # the first key that the device named and that agreed
 )
 
 entries = Table(
@@ -60,7 +85,7 @@ entries = Table(
     Column("device_id", BigInteger, ForeignKey("devices.device_id")),
     Column("sequence", BigInteger),
     Column("created_at_ms", BigInteger),
-    Column("observations", SmallInteger),
+    Column("observations", SmallInteger),  # that may be paid
     Column("observations_digest", LargeBinary(32)),
     Column("lat_udeg", Integer),
     Column("lon_udeg", Integer),
@@ -89,14 +114,17 @@ observations = Table(
     "observations",
     metadata,
     Column("observation", _Number, primary_key=True, autoincrement=False),  # entry << 8 | place in the envelope
-    Column("kind", SmallInteger, nullable=False),
-    Column("class_id", SmallInteger),  # tracks
+    Column("kind", SmallInteger, nullable=False),  # of ObservationKind
+    Column("class_id", SmallInteger),  # tracks, crossings, stays
     Column("quantity", SmallInteger),  # readings
     Column("first_ms", BigInteger, nullable=False),
     Column("last_ms", BigInteger, nullable=False),
     Column("confidence_ppm", Integer),
-    Column("value", BigInteger),
-    Column("continues", SmallInteger),
+    Column("value", BigInteger),  # of a reading; number of the line or zone; whether the successor agreed
+    Column("continues", SmallInteger),  # tracks
+    Column("flags", SmallInteger),  # readings that have any
+    Column("is_forward", SmallInteger),  # crossings
+    Column("record", LargeBinary(256)),  # gaps, health records and successions, as the device wrote them
 )
 
 batches = Table(

@@ -3,19 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from hub.store import tables
 from hub.store.logged import Kept, LoggedBatch, LoggedEntry
+from hub.store.observed import Row, Word, changed_conditions, observation_rows, words_of
 from protocol.beacon import BeaconNotice
 from protocol.enrollment import Enrollment
 from protocol.identity import PublicKey
-from protocol.observation import Observation, Track
 from protocol.verdict import Verdict
 
 T = TypeVar("T")
-Row = dict[str, Any]  # column name -> value, as SQLAlchemy takes and gives them
 _ENTRY_COLUMNS: Final = tuple(column.name for column in tables.entries.columns)
 _IN_CHUNK: Final = 500  # far below the bound parameters any SQLite allows
 
@@ -46,19 +45,19 @@ def write_batch(connection: Connection, batch: LoggedBatch) -> bool:
         connection.execute(insert(tables.tallies), tallies)
     device_ids = _write_devices(connection, batch)
     entry_rows: list[Row] = []
-    observation_rows: list[Row] = []
+    observed: list[Row] = []
+    words: list[Word] = []
     for place, entry in enumerate(batch.entries):
         number = batch.batch << tables.ENTRY_BITS | place
         entry_rows.append(_entry_row(number, entry, batch, device_ids))
         if entry.kept is not None and entry.kept.opened.envelope is not None:
-            observation_rows += [
-                _observation_row(number << tables.OBSERVATION_BITS | nth, observation)
-                for nth, observation in enumerate(entry.kept.opened.envelope.observations)
-            ]
+            observed += observation_rows(number << tables.OBSERVATION_BITS, entry.kept.opened)
+            words += words_of(number << tables.OBSERVATION_BITS, entry.kept.opened, entry.verdict)
     if entry_rows:
         connection.execute(insert(tables.entries), entry_rows)
-    if observation_rows:
-        connection.execute(insert(tables.observations), observation_rows)
+    if observed:
+        connection.execute(insert(tables.observations), observed)
+    _write_conditions(connection, [(device_ids[word.device], word) for word in words if word.device in device_ids])
     return True
 
 
@@ -112,6 +111,17 @@ def _write_devices(connection: Connection, batch: LoggedBatch) -> Mapping[Public
     if changed:
         connection.execute(_UPDATE_DEVICE, changed)
     return {key: devices[name]["device_id"] for key, name in names.items() if name in devices}
+
+
+def _write_conditions(connection: Connection, words: list[tuple[int, Word]]) -> None:
+    """Bring what devices say of themselves up to date; ``words`` are in log order, each with its device's id."""
+    column = tables.conditions.c.device_id
+    for some in chunks(sorted({device_id for device_id, _ in words})):
+        known = connection.execute(select(tables.conditions).where(column.in_(some))).mappings()
+        before = {row["device_id"]: dict(row) for row in known}
+        rows = changed_conditions(before, [(device_id, word) for device_id, word in words if device_id in set(some)])
+        connection.execute(delete(tables.conditions).where(column.in_(some)))
+        connection.execute(insert(tables.conditions), rows)
 
 
 def _kept(batch: LoggedBatch) -> Iterator[Kept]:
@@ -178,30 +188,4 @@ def _entry_row(number: int, entry: LoggedEntry, batch: LoggedBatch, device_ids: 
         "lat_udeg": position.lat_udeg,
         "lon_udeg": position.lon_udeg,
         "accuracy_mm": position.accuracy_mm,
-    }
-
-
-def _observation_row(number: int, observation: Observation) -> Row:
-    if isinstance(observation, Track):
-        return {
-            "observation": number,
-            "kind": tables.TRACK,
-            "class_id": observation.class_id,
-            "quantity": None,
-            "first_ms": observation.first_seen_ms,
-            "last_ms": observation.last_seen_ms,
-            "confidence_ppm": observation.confidence_ppm,
-            "value": None,
-            "continues": int(observation.continues),
-        }
-    return {
-        "observation": number,
-        "kind": tables.READING,
-        "class_id": None,
-        "quantity": int(observation.quantity),
-        "first_ms": observation.measured_at_ms,
-        "last_ms": observation.measured_at_ms,
-        "confidence_ppm": None,
-        "value": observation.value,
-        "continues": None,
     }

@@ -1,7 +1,8 @@
 """What a device did in an epoch, reduced to what pay depends on: one vantage and a set of active time slots.
 
 Counting slots instead of observations is the point: ten observations in a slot earn what one earns, so there is nothing
-to gain from splitting tracks or inventing more of them.
+to gain from splitting tracks or inventing more of them. Only tracks and readings count: a crossing or a stay tells
+more of a track that is there already, and a gap, a health record or a succession claims nothing about the world.
 
 *Which time counts.* An observation falls into the slot in which its device last saw or measured it, not the slot in
 which the hub received it, because store-and-forward devices deliver an hour at once and did watch all of it. The claim
@@ -16,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from protocol.identity import PublicKey
-from protocol.observation import Observation, Position, Reading, Track
+from protocol.observation import Observation, Position, Rewardable, Track
 from protocol.units import UnixMs
 from rewards.domain.vantage import Vantage
 
@@ -30,7 +31,7 @@ class AcceptedEnvelope:
     position: Position
     created_at_ms: UnixMs
     received_at_ms: UnixMs
-    observed_at_ms: tuple[UnixMs, ...]  # one an observation
+    observed_at_ms: tuple[UnixMs, ...]  # one an observation that may be paid
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def observed_at_ms(observations: Iterable[Observation]) -> tuple[UnixMs, ...]:
     return tuple(
         each.last_seen_ms if isinstance(each, Track) else each.measured_at_ms
         for each in observations
-        if isinstance(each, Track | Reading)
+        if isinstance(each, Rewardable)
     )
 
 

@@ -20,6 +20,7 @@ from protocol.envelope import Envelope, block_digest
 from protocol.errors import ProtocolError
 from protocol.identity import PublicKey
 from protocol.manifest import EpochManifest, VerdictRow
+from protocol.observation import count_rewardable
 from protocol.payload import decode_payload
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
@@ -127,10 +128,11 @@ class EvidenceReader:
 
     def _take_envelope(self, envelope: Envelope, signed: Signed, row: VerdictRow) -> None:
         self._require_network(envelope.network)
-        if (row.sequence, row.observations) != (envelope.sequence, len(envelope.observations)):
+        observations = count_rewardable(envelope.observations)
+        if (row.sequence, row.observations) != (envelope.sequence, observations):
             raise EvidenceError(
-                f"the verdict says sequence {row.sequence} with {row.observations} observations, device"
-                f" {signed.key.name} signed sequence {envelope.sequence} with {len(envelope.observations)}"
+                f"the verdict says sequence {row.sequence} with {row.observations} observations that may be paid,"
+                f" device {signed.key.name} signed sequence {envelope.sequence} with {observations}"
             )
         if (place := (signed.key, envelope.sequence)) in self._sequences:
             raise EvidenceError(f"two envelopes of {signed.key.name} are accepted under sequence {envelope.sequence}")

@@ -16,7 +16,9 @@ from edge.camera.recorded import VideoFileCamera
 from edge.detector.detection import Detection
 from edge.detector.letterbox import InputTensor
 from edge.detector.manifest import InputSpec
-from edge.detector.session import Session, SessionOptions
+from edge.detector.runner import Feed
+from edge.detector.runners.onnx import open_onnx
+from edge.detector.session import SessionOptions
 from edge.finished import FinishedTrack, Seen
 from edge.models.opening import OpenedModel, open_model, read_model
 from edge.pipeline import Pipeline, PipelineSettings
@@ -119,20 +121,16 @@ def gated(assets: Path, opened: OpenedModel, watched: Run) -> Run:
 
 def _raw_fps(assets: Path, opened: OpenedModel, *, runs: int = 100) -> float:
     """How fast the model alone is, here and now, on a real frame."""
-    manifest = opened.manifest
-    session = Session(
-        read_model(assets / MODEL),
-        input_shape=manifest.input_shape,
-        output_shape=manifest.output_shape,
-        options=SessionOptions(),
-    )
+    spec = opened.manifest.input
+    picture = Feed("picture", spec.shape, spec.dtype)
+    runner = open_onnx(read_model(assets / MODEL), [picture], SessionOptions(intra_op_threads=1))
     with VideoFileCamera(assets / VIDEO, started_at_ms=STARTED_AT_MS) as camera:
         frame = camera.read()
     assert isinstance(frame, Frame)
     tensor = InputTensor(InputSpec(416, 416)).fill(frame.image_bgr)
     started = time.perf_counter()
     for _ in range(runs):
-        session.run(tensor)
+        runner.run([tensor])
     return runs / (time.perf_counter() - started)
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from edge.detector.detection import ModelError
 from edge.detector.manifest import load_manifest
+from edge.detector.model import ModelDetector
 from edge.detector.selftest import selftest
-from edge.detector.yolox import YoloxDetector
 from edge.models.opening import open_model
 from edge.models.shipped import SHIPPED_FOLDER
 from edge.models.store import ModelStore
@@ -199,7 +199,7 @@ def test_the_self_test_refuses_every_wrong_way_to_read_the_model(
     (tmp_path / "wrong.toml").write_text(text)
     manifest = load_manifest(tmp_path / "wrong.toml")
     with pytest.raises(ModelError, match="fails its self-test"):
-        selftest(YoloxDetector(model, manifest), manifest, folder=SHIPPED_FOLDER)
+        selftest(ModelDetector(model, manifest), manifest, folder=SHIPPED_FOLDER)
 
 
 def test_a_missing_self_test_picture_fails_closed(tmp_path: Path, assets: Path, model: bytes) -> None:

@@ -15,12 +15,13 @@ from protocol.cose import parse_sign1, sign1
 from protocol.enrollment import Enrollment
 from protocol.envelope import MAX_ENVELOPE_BYTES, NO_PREVIOUS, Envelope, open_envelope, parse_envelope, seal
 from protocol.errors import MalformedError, ProtocolError
-from protocol.identity import KeyPair
+from protocol.identity import ED25519_PREFIX, KeyPair
 from protocol.logbook import Intake, SegmentHeader, SegmentSeal
-from protocol.observation import Track
+from protocol.observation import Crossing, Gap, Health, Reading, Stay, Succession, Track
 from protocol.payload import decode_payload, encode_payload
 from protocol.receipt import Receipt
 
+OBSERVATIONS = (Track, Reading, Crossing, Stay, Gap, Health, Succession)
 RECORDS = (Envelope, Enrollment, Receipt, Intake, SegmentHeader, BeaconNotice, SegmentSeal)
 DEVICE = KeyPair(bytes(range(32)))
 _SHORT = 4  # members of a list in generated records: more only makes them slow
@@ -56,14 +57,18 @@ _STRATEGIES: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
     msgspec.inspect.VarTupleType: _tuples,
     msgspec.inspect.UnionType: lambda kind: st.one_of(*(of_type(member) for member in kind.types)),
     msgspec.inspect.StructType: _structs,
+    msgspec.inspect.NoneType: lambda _: st.none(),
 }
 
 
 def _consistent(cls: type, chosen: dict[str, Any]) -> dict[str, Any]:
-    """Bend what the types cannot say: only a first envelope has no previous, no track ends before it begins."""
-    if cls is Track:
-        first, last = sorted((chosen["first_seen_ms"], chosen["last_seen_ms"]))
-        return chosen | {"first_seen_ms": first, "last_seen_ms": last}
+    """Bend what the types cannot say: only a first envelope has no previous, nothing ends before it begins."""
+    for first, last in _INTERVALS.get(cls, ()):
+        chosen |= dict(zip((first, last), sorted((chosen[first], chosen[last])), strict=True))
+    if cls is Gap:
+        return chosen | _loss(chosen)
+    if cls is Succession:
+        return chosen | {"successor": ED25519_PREFIX + chosen["successor"][2:]}
     if cls is Envelope and chosen["sequence"] == 1:
         return chosen | {"previous": NO_PREVIOUS}
     if cls is Envelope and chosen["previous"] == NO_PREVIOUS:
@@ -71,9 +76,25 @@ def _consistent(cls: type, chosen: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+_INTERVALS: dict[type, tuple[tuple[str, str], ...]] = {
+    Track: (("first_seen_ms", "last_seen_ms"),),
+    Stay: (("entered_at_ms", "left_at_ms"),),
+    Gap: (("first_sequence", "last_sequence"), ("from_ms", "until_ms")),
+}
+
+
+def _loss(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Either envelopes with sequences for all of them, or observations alone."""
+    if 0 in (chosen["first_sequence"], chosen["envelopes"]):
+        observations = max(1, chosen["observations"])
+        return {"envelopes": 0, "first_sequence": 0, "last_sequence": 0, "observations": observations}
+    room = chosen["last_sequence"] - chosen["first_sequence"] + 1
+    return {"envelopes": min(chosen["envelopes"], room)}
+
+
 RECORD_STRATEGIES = {kind: of_type(msgspec.inspect.type_info(kind)) for kind in RECORDS}
 envelopes = RECORD_STRATEGIES[Envelope]
-records = st.one_of(*RECORD_STRATEGIES.values())
+records = st.one_of(*RECORD_STRATEGIES.values(), *(of_type(msgspec.inspect.type_info(kind)) for kind in OBSERVATIONS))
 
 
 @given(record=records)
@@ -99,8 +120,8 @@ def test_a_payload_and_its_block_are_strict_dag_cbor(record: msgspec.Struct) -> 
 @st.composite
 def _loosely_encoded(draw: st.DrawFn, value: object) -> bytes:
     """Some CBOR encoding of ``value``, not always the shortest."""
-    if isinstance(value, bool):
-        return b"\xf5" if value else b"\xf4"
+    if value is None or isinstance(value, bool):
+        return {None: b"\xf6", True: b"\xf5", False: b"\xf4"}[value]
     if isinstance(value, int):
         return draw(_head(0x00, value) if value >= 0 else _head(0x20, -1 - value))
     if isinstance(value, bytes):

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 
 from hub.domain.admission import Message, admit, open_message
 from hub.domain.records import BlockPlace
@@ -21,15 +24,18 @@ from hub.store.logged import Kept, LoggedBatch, LoggedEntry
 from hub.store.reading import Sieve, Window
 from hub.store.session import Database, StoreError
 from hub.store.store import Store
+from hub.store.tables import ObservationKind
 from protocol.beacon import NO_BEACON, Beacon
 from protocol.cid import Cid
 from protocol.classes import CAR
-from protocol.observation import Observation, Quantity, Reading
+from protocol.observation import Gap, Health, Observation, Quantity, Reading, ReadingFlag, Succession
+from protocol.payload import encode_payload
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 from tests.support.hub_databases import new_database, postgres_server
 from tests.support.hub_intake import SCHEDULE, IntakeBench
 from tests.support.hub_story import BEACON, EPOCH_MS, HUB, NETWORK, POLICY, START_MS, StoryDevice, relayed, track
+from tests.support.own_words import ALL_KINDS, CROSSING, GAP, HEALTH, STAY, succession
 
 TABLES = sorted(tables.metadata.tables)
 
@@ -90,8 +96,17 @@ def _anything(chance: random.Random, devices: list[StoryDevice], said: list[Mess
         lambda: replace(device.envelope(), topic=said[0].topic),
     ]
     if chance.random() < 0.4:
-        return device.envelope(observations=(track(chance.randrange(1 << 40)), _reading(chance)))
+        own_words = chance.sample((*ALL_KINDS, _gap(chance), _health(chance)), chance.randint(0, 3))
+        return device.envelope(observations=(track(chance.randrange(1 << 40)), _reading(chance), *own_words))
     return chance.choice(unlikely)()
+
+
+def _gap(chance: random.Random) -> Gap:
+    return msgspec.structs.replace(GAP, observations=chance.choice((0, 5, 2**53 - 1)))
+
+
+def _health(chance: random.Random) -> Health:
+    return msgspec.structs.replace(HEALTH, soc_mdegc=chance.choice((None, 48_000, 61_000)))
 
 
 def _reading(chance: random.Random) -> Reading:
@@ -265,7 +280,9 @@ def test_pages_show_every_row_once_and_in_log_order(bench: IntakeBench) -> None:
             of_device = reading.observations(connection, Sieve(device=row.name), Window(1_000))
             assert of_device == [line for line in seen if line.device == row.name]
             accepted = [line for line in of_device if line.verdict is Verdict.ACCEPTED]
-            assert row.observations == len(accepted)
+            assert row.observations == sum(
+                line.kind in (ObservationKind.TRACK, ObservationKind.READING) for line in accepted
+            )
 
 
 def test_observations_are_found_by_class_time_epoch_and_verdict(bench: IntakeBench) -> None:
@@ -290,6 +307,94 @@ def test_observations_are_found_by_class_time_epoch_and_verdict(bench: IntakeBen
         assert last[0].position_udeg == (46_500_000, 6_600_000)
         values = [line.value for line in reading.observations(connection, Sieve(), Window(10))]
         assert values == [None, None, -3]
+
+
+def test_every_kind_of_observation_is_found_by_kind_and_class(bench: IntakeBench) -> None:
+    device = StoryDevice(1)
+    bench.relay()
+    bench.take(device.enrollment(), device.envelope(observations=ALL_KINDS))
+    with bench.store.database.reading() as connection:
+
+        def found(sieve: Sieve) -> list[reading.ObservationLine]:
+            return reading.observations(connection, sieve, Window(10))
+
+        assert [line.kind for line in found(Sieve())] == list(ObservationKind)
+        for kind in ObservationKind:
+            assert [line.kind for line in found(Sieve(kind=kind))] == [kind]
+        assert [line.kind for line in found(Sieve(class_id=CAR))] == [ObservationKind.STAY]
+        assert [line.kind for line in found(Sieve(class_id=0, kind=ObservationKind.CROSSING))] == [
+            ObservationKind.CROSSING
+        ]
+        (crossing,), (stay,) = found(Sieve(kind=ObservationKind.CROSSING)), found(Sieve(kind=ObservationKind.STAY))
+        assert (crossing.value, crossing.is_forward, crossing.first_ms) == (3, True, CROSSING.crossed_at_ms)
+        assert (stay.value, stay.first_ms, stay.last_ms) == (1, STAY.entered_at_ms, STAY.left_at_ms)
+        assert [line.flags for line in found(Sieve(kind=ObservationKind.READING))] == [ReadingFlag.STUCK]
+        assert [(line.last_ms, line.record) for line in found(Sieve(kind=ObservationKind.HEALTH))] == [
+            (HEALTH.measured_at_ms, encode_payload(HEALTH))
+        ]
+        (succession_line,) = found(Sieve(kind=ObservationKind.SUCCESSION))
+        assert succession_line.value == 0  # it is another device's
+
+
+def _condition(bench: IntakeBench, device: StoryDevice) -> reading.Condition:
+    with bench.store.database.reading() as connection:
+        found = reading.device(connection, device.keys.public_key.name)
+    assert found is not None
+    return found.condition
+
+
+def test_a_device_is_shown_as_it_last_said_it_was_and_with_all_it_lost(bench: IntakeBench) -> None:
+    device = StoryDevice(1)
+    bench.relay()
+    bench.take(device.enrollment(), device.envelope())
+    assert _condition(bench, device) == reading.Condition()
+    said = [device.envelope(observations=(GAP, _warm(degrees))) for degrees in (40, 60, 50)]
+    bench.take(said[0], said[2])
+    bench.take(said[1], said[2])  # late, and once more
+    assert _condition(bench, device) == reading.Condition(_warm(50), 3, 12, 120)
+    bench.take(device.envelope(beacon=NO_BEACON, observations=(GAP,)))  # stale: the device was in trouble
+    bench.take(device.envelope(sequence=2, previous=bytes(31) + b"\x01", observations=(GAP, _warm(99))))  # a clone
+    assert _condition(bench, device) == reading.Condition(_warm(50), 4, 16, 160)
+    most = msgspec.structs.replace(GAP, observations=2**53 - 1)
+    bench.take(*(device.envelope(observations=(most,) * 256) for _ in range(5)))
+    assert _condition(bench, device).lost_observations == 2**53 - 1  # a sum that no database may choke on
+
+
+def _warm(degrees: int) -> Health:
+    return msgspec.structs.replace(HEALTH, soc_mdegc=degrees * 1_000)
+
+
+def test_the_first_key_that_agreed_to_follow_is_the_successor(bench: IntakeBench) -> None:
+    device, heir, thief = (StoryDevice(number) for number in (1, 2, 3))
+    unwilling = Succession(thief.keys.public_key.key_id, bytes(64))
+    bench.relay()
+    bench.take(device.enrollment(), device.envelope(observations=(unwilling,)))
+    assert _condition(bench, device).successor is None
+    bench.take(device.envelope(observations=(succession(device.keys, heir.keys, NETWORK),)))
+    bench.take(device.envelope(observations=(succession(device.keys, thief.keys, NETWORK),)))
+    assert _condition(bench, device).successor == heir.keys.public_key.name
+    with bench.store.database.reading() as connection:
+        lines = reading.observations(connection, Sieve(kind=ObservationKind.SUCCESSION), Window(9))
+    assert [line.value for line in lines] == [0, 1, 1]
+
+
+def test_an_index_of_before_learns_the_new_words_without_losing_a_row(url: str) -> None:
+    Database.open(url).close()
+    engine = create_engine(url)
+    config = Config()
+    config.set_main_option("script_location", "hub.store:migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "first_tables")
+        connection.exec_driver_sql(
+            "INSERT INTO observations (observation, kind, quantity, first_ms, last_ms, value) VALUES (1, 2, 1, 5, 5, 7)"
+        )
+    engine.dispose()
+    again = Store.open(url)
+    assert again.database.drift() == []
+    assert again.rows("observations") == [(1, 2, None, 1, 5, 5, None, 7, None, None, None, None)]
+    assert again.rows("conditions") == []
+    again.database.close()
 
 
 def test_a_clone_found_at_the_end_of_the_epoch_is_noted_on_its_first_envelope_too(bench: IntakeBench) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import msgspec
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
@@ -25,9 +26,11 @@ from protocol.observation import Observation, Position, Quantity, Reading, Track
 from protocol.payload import decode_payload
 from protocol.topics import beacon_topic, enrollment_topic, envelope_topic
 from protocol.units import Ppm, Udeg, UnixMs
+from tests.support.own_words import CROSSING, GAP, HEALTH, STAY
 
 NETWORK = "pages-town"
 _PLACES = ((0, 0), (900, 1_400), (-1_300, 2_600), (2_100, -1_900), (-700, -2_800), (1_700, 3_900))
+LOSING = 5  # the device that loses something now and then; its chip is hot, too
 _TOWN = (46_519_600, 6_632_300)
 _CLASSES = (0, 0, 2, 1, 0, 7, 16, 5)
 
@@ -134,7 +137,7 @@ class PlainDevice:
         return enrollment_topic(NETWORK, self.keys.public_key), seal_enrollment(statement, self.keys)
 
     def sees(self, count: int) -> tuple[Observation, ...]:
-        """Make ``count`` tracks and one reading, seen just now."""
+        """Make ``count`` tracks and one reading, seen just now, and a word of every other kind."""
         at_ms = now_ms()
         seen: list[Observation] = []
         for number in range(count):
@@ -144,7 +147,14 @@ class PlainDevice:
             seen.append(
                 Track(self.tracks, class_id, first_ms, UnixMs(at_ms), confidence, 9, continues=False, sketch=b"")
             )
-        return (*seen, Reading(Quantity.TEMPERATURE_MDEGC, UnixMs(at_ms), 21_300 + 100 * self.seed, 200))
+        return (
+            *seen,
+            Reading(Quantity.TEMPERATURE_MDEGC, UnixMs(at_ms), 21_300 + 100 * self.seed, 200),
+            msgspec.structs.replace(CROSSING, crossed_at_ms=at_ms),
+            msgspec.structs.replace(STAY, entered_at_ms=at_ms - 60_000, left_at_ms=at_ms),
+            msgspec.structs.replace(HEALTH, measured_at_ms=at_ms, soc_mdegc=50_000 + 7_000 * self.seed),
+            *((msgspec.structs.replace(GAP, from_ms=at_ms - 1, until_ms=at_ms),) if self.seed == LOSING else ()),
+        )
 
     def envelope(
         self, beacon: Beacon, observations: Sequence[Observation], *, sequence: int | None = None

@@ -22,7 +22,7 @@ from protocol.errors import MalformedError
 from protocol.identity import KeyPair
 from protocol.logbook import NO_RECORD, Intake, IntakeEntry, Policy, SegmentHeader, SegmentSeal
 from protocol.manifest import EpochManifest, SegmentRef, VerdictRow, verdict_blocks
-from protocol.observation import Position, Track
+from protocol.observation import Observation, Position, Track, count_rewardable
 from protocol.payload import encode_payload
 from protocol.piece import PieceHasher
 from protocol.units import Ppm, Udeg, UnixMs
@@ -52,8 +52,15 @@ class Device:
     def enroll(self, created_at_ms: int, owner: bytes | None = None, network: str = NETWORK) -> bytes:
         return seal_enrollment(Enrollment(1, network, owner or self.owner, UnixMs(created_at_ms)), self.keys)
 
-    def watch(self, seen_at_ms: Sequence[int], *, position: Position = PLACE, signer: KeyPair | None = None) -> bytes:
-        """Sign one envelope with a person seen at each of the given times."""
+    def watch(
+        self,
+        seen_at_ms: Sequence[int],
+        *,
+        position: Position = PLACE,
+        signer: KeyPair | None = None,
+        also: Sequence[Observation] = (),
+    ) -> bytes:
+        """Sign one envelope with a person seen at each of the given times, and whatever ``also`` is said."""
         self._sequence += 1
         block = seal(
             Envelope(
@@ -67,9 +74,12 @@ class Device:
                 agent_release="1.0",
                 position=position,
                 created_at_ms=UnixMs(max(seen_at_ms, default=1_000)),
-                observations=tuple(
-                    Track(number, 0, UnixMs(at_ms), UnixMs(at_ms), Ppm(900_000), 3, False, b"")  # noqa: FBT003
-                    for number, at_ms in enumerate(seen_at_ms)
+                observations=(
+                    *(
+                        Track(number, 0, UnixMs(at_ms), UnixMs(at_ms), Ppm(900_000), 3, False, b"")  # noqa: FBT003
+                        for number, at_ms in enumerate(seen_at_ms)
+                    ),
+                    *also,
                 ),
             ),
             signer or self.keys,
@@ -164,7 +174,7 @@ class Publisher:
 def _row(block: bytes, verdict: Verdict, received_at_ms: int) -> VerdictRow:
     try:
         signed, envelope = parse_envelope(block)
-        sequence, observations = envelope.sequence, len(envelope.observations)
+        sequence, observations = envelope.sequence, count_rewardable(envelope.observations)
     except MalformedError:
         signed, sequence, observations = parse_enrollment(block)[0], 0, 0
     return VerdictRow(block_digest(block), signed.key, sequence, verdict, UnixMs(received_at_ms), observations)

@@ -208,3 +208,15 @@ def test_the_enrollment_is_remembered_and_forgotten(outbox: Outbox, path: Path) 
 def test_limits_that_hold_nothing_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least one"):
         OutboxLimits(**wrong)
+
+
+def test_what_is_abandoned_is_gone_and_the_chain_goes_on(path: Path) -> None:
+    outbox = Outbox.open(path, limits=OutboxLimits(envelopes=3))
+    for sequence in (1, 2, 3):
+        outbox.append(waiting(sequence))
+    assert outbox.abandon(below=3) == 2
+    assert [each.sequence for each in outbox.waiting(at_most=9)] == [3]
+    assert (outbox.depth().envelopes, outbox.depth().block_bytes) == (1, 100)
+    assert outbox.last() == Link(3, (3).to_bytes(32))
+    outbox.append(waiting(4))
+    outbox.close()

@@ -8,6 +8,7 @@ import pytest
 
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
 from edge.setup import SetupError, scaled, set_up, toml_text
+from edge.thermal import ThermalLimits
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 
 HUB = key_pair("hub").public_key
@@ -162,3 +163,34 @@ def test_a_refused_set_up_leaves_nothing_that_looks_like_a_device(tmp_path: Path
     assert not (tmp_path / SETTINGS_FILE).exists()
     set_up(tmp_path, toml_text(TABLES, header="one"), **names)
     assert load_settings(tmp_path, {}) == settings()
+
+
+@pytest.mark.parametrize(
+    ("care", "complaint"),
+    [
+        ({"warm_mdegc": 90_000}, "must rise"),
+        ({"least_mfps": 20_000, "full_mfps": 10_000}, "least_mfps"),
+        ({"relax_after_ms": 1_000}, "tighten_after_ms"),
+        ({"critical_mdegc": 200_000}, "critical_mdegc"),
+        ({"warm": 70_000}, "warm"),
+    ],
+)
+def test_care_that_contradicts_itself_stops_the_start(care: dict[str, int], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        settings_of({**TABLES, "care": care}, {}, origin="here")
+
+
+def test_care_becomes_the_limits_of_the_thermal_governor() -> None:
+    told = settings_of({**TABLES, "care": {"warm_mdegc": 65_000, "least_mfps": 500}}, {}, origin="here")
+    limits = told.thermal_limits()
+    assert (limits.warm_mdegc, limits.least_mfps, limits.hot_mdegc) == (65_000, 500, 82_000)
+    assert settings_of(TABLES, {}, origin="here").thermal_limits() == ThermalLimits()
+
+
+def test_the_status_page_is_for_this_machine_and_the_first_day() -> None:
+    page = settings_of(TABLES, {}, origin="here").status_page
+    assert (page.host, page.on) == ("127.0.0.1", "until_adopted")
+    told = settings_of(TABLES, {"CAIRN_EDGE_STATUS_PAGE_ON": "never"}, origin="here")
+    assert told.status_page.on == "never"
+    with pytest.raises(SettingsError, match="status_page"):
+        settings_of({**TABLES, "status_page": {"on": "sometimes"}}, {}, origin="here")

@@ -1,5 +1,6 @@
 """Envelopes and the blocks around them: every byte counts, every limit holds."""
 
+import hashlib
 import time
 
 import cbor2
@@ -22,11 +23,12 @@ from protocol.envelope import (
 )
 from protocol.errors import MalformedError, ProtocolError
 from protocol.identity import KeyPair
-from protocol.observation import Position, Quantity, Reading, Track
+from protocol.observation import Observation, Position, Quantity, Reading, Track
 from protocol.payload import decode_payload, encode_payload
 from protocol.receipt import Receipt, ReceiptLine, open_receipt, seal_receipt
 from protocol.units import Ppm, Udeg, UnixMs
 from protocol.verdict import Verdict
+from tests.support.own_words import AT_MS, CROSSING, GAP, HEALTH, TRACK
 
 DEVICE = KeyPair(b"\x07" * 32)
 READING = Reading(Quantity.PRESSURE_PA, UnixMs(999), 101_325, 50)
@@ -110,8 +112,22 @@ def test_the_same_observations_are_known_again_in_another_envelope() -> None:
     assert observations_digest(other) != observations_digest(first)
 
 
-@pytest.mark.parametrize("observations", [(), (READING,)], ids=["none", "a reading"])
-def test_where_nothing_is_unmistakable_nothing_is_claimed(observations: tuple[Reading, ...]) -> None:
+def test_a_copy_of_anothers_tracks_is_known_whatever_the_copier_says_of_itself() -> None:
+    honest = msgspec.structs.replace(ENVELOPE, observations=(TRACK, READING, HEALTH))
+    for own in ((), (GAP, CROSSING), (msgspec.structs.replace(HEALTH, uptime_s=1),)):
+        copied = msgspec.structs.replace(ENVELOPE, observations=(*own[:1], TRACK, READING, *own[1:]))
+        assert observations_digest(copied) == observations_digest(honest)
+
+
+def test_the_digest_of_tracks_and_readings_is_what_it_was_before_there_was_more() -> None:
+    envelope = msgspec.structs.replace(ENVELOPE, observations=(TRACK, READING))
+    encoded = cbor2.dumps([1, 7, 0, AT_MS, AT_MS + 900, 800_000, 9, False, b"\x0f"])
+    encoded += cbor2.dumps([2, 3, 999, 101_325, 50])
+    assert observations_digest(envelope) == hashlib.sha256(encoded).digest()
+
+
+@pytest.mark.parametrize("observations", [(), (READING,), (HEALTH, CROSSING)], ids=["none", "a reading", "own words"])
+def test_where_nothing_is_unmistakable_nothing_is_claimed(observations: tuple[Observation, ...]) -> None:
     """Two honest thermometers in one room may tell the same in the same millisecond."""
     assert observations_digest(msgspec.structs.replace(ENVELOPE, observations=observations)) is None
 

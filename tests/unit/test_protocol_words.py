@@ -1,5 +1,7 @@
 """What is published is for ever: numbers of verdicts, kinds, classes and quantities, and the texts of topics."""
 
+from enum import IntEnum, IntFlag
+
 import msgspec
 import pytest
 
@@ -10,7 +12,20 @@ from protocol.envelope import Envelope
 from protocol.errors import MalformedError
 from protocol.identity import KeyPair
 from protocol.logbook import Intake, SegmentHeader, SegmentSeal
-from protocol.observation import Quantity, Reading, Track
+from protocol.observation import (
+    ClockSource,
+    Crossing,
+    Gap,
+    GapReason,
+    Health,
+    Provider,
+    Quantity,
+    Reading,
+    ReadingFlag,
+    Stay,
+    Succession,
+    Track,
+)
 from protocol.receipt import Receipt
 from protocol.topics import (
     beacon_topic,
@@ -47,7 +62,19 @@ def test_kinds_of_records_keep_their_numbers_and_never_share_one() -> None:
         Envelope: 1, Enrollment: 2, Receipt: 3, Intake: 4, SegmentHeader: 5, BeaconNotice: 6, SegmentSeal: 7,
     }  # fmt: skip
     assert {record: record.__struct_config__.tag for record in kinds} == kinds
-    assert (Track.__struct_config__.tag, Reading.__struct_config__.tag) == (1, 2)
+    observations: list[type[msgspec.Struct]] = [Track, Reading, Crossing, Stay, Gap, Health, Succession]
+    assert [kind.__struct_config__.tag for kind in observations] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_observations_name_keeps_its_number() -> None:
+    named: dict[type[IntEnum | IntFlag], dict[str, int]] = {
+        GapReason: {"AGE": 1, "BYTES": 2, "MEMORY": 3, "ABANDONED": 4},
+        Provider: {"NONE": 0, "CPU": 1, "XNNPACK": 2, "OPENVINO": 3, "CUDA": 4, "TENSORRT": 5, "OTHER": 6},
+        ClockSource: {"UNKNOWN": 0, "NTP": 1, "GNSS": 2, "FREE": 3},
+        ReadingFlag: {"STUCK": 1},
+    }
+    for kind, numbers in named.items():
+        assert {each.name: each.value for each in kind} == numbers
 
 
 def test_classes_and_quantities_keep_their_numbers() -> None:
@@ -58,7 +85,10 @@ def test_classes_and_quantities_keep_their_numbers() -> None:
     for outside in (-1, 80):
         with pytest.raises(IndexError):
             class_name(outside)
-    assert [quantity.value for quantity in Quantity] == [1, 2, 3, 4, 5, 6]
+    assert [(quantity.name, quantity.value) for quantity in Quantity] == [
+        ("TEMPERATURE_MDEGC", 1), ("RELATIVE_HUMIDITY_PPM", 2), ("PRESSURE_PA", 3), ("ILLUMINANCE_MLUX", 4),
+        ("PM2_5_NG_M3", 5), ("PM10_NG_M3", 6), ("PM1_NG_M3", 7), ("CO2_PPB", 8),
+    ]  # fmt: skip
 
 
 def test_topics_keep_their_texts() -> None:

@@ -9,6 +9,7 @@ from protocol.observation import Position, Quantity, Reading, Track
 from protocol.units import Ppm, Udeg, UnixMs
 from rewards.domain.activity import AcceptedEnvelope, DeviceActivity, SlotClock, activities, observed_at_ms
 from rewards.domain.vantage import Cell, Vantage
+from tests.support.own_words import ALL_KINDS, CROSSING, GAP, HEALTH, OWN_WORDS, STAY, STUCK, SUCCESSION, TRACK
 
 CLOCK = SlotClock(UnixMs(1_200_000), UnixMs(2_400_000), 12)  # slots of 100 seconds
 DEVICE = PublicKey.of_raw(hashlib.sha256(b"device").digest())
@@ -64,8 +65,16 @@ def test_slots_without_a_vantage_cannot_be_built() -> None:
 
 
 def test_the_time_of_a_track_is_when_it_was_last_seen_and_of_a_reading_when_it_was_measured() -> None:
-    assert observed_at_ms(Track(1, 0, UnixMs(5), UnixMs(9), Ppm(1), 1, False, b"")) == 9  # noqa: FBT003
-    assert observed_at_ms(Reading(Quantity.PRESSURE_PA, UnixMs(7), 100_000, 1)) == 7
+    track = Track(1, 0, UnixMs(5), UnixMs(9), Ppm(1), 1, continues=False, sketch=b"")
+    assert observed_at_ms([track, Reading(Quantity.PRESSURE_PA, UnixMs(7), 100_000, 1)]) == (9, 7)
+
+
+def test_only_tracks_and_readings_earn_a_slot() -> None:
+    assert observed_at_ms(ALL_KINDS) == (TRACK.last_seen_ms, STUCK.measured_at_ms)
+    for kind in (CROSSING, STAY, GAP, HEALTH, SUCCESSION):
+        assert observed_at_ms([kind]) == ()
+    (silent,) = activities([_envelope(*observed_at_ms([CROSSING, STAY, *OWN_WORDS, SUCCESSION]))], CLOCK)
+    assert (silent.vantage, silent.slots, silent.envelopes, silent.observations) == (None, frozenset(), 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from protocol.units import UnixMs
 from protocol.verdict import Verdict
 from rewards.domain.errors import EvidenceError
 from rewards.domain.evidence import Enrolled, EpochEvidence, EvidenceReader, latest_enrollments
+from tests.support.own_words import CROSSING, OWN_WORDS, STAY, SUCCESSION
 from tests.support.reward_story import Device, Publisher
 
 ALICE, BOB = b"\xa1" * 20, b"\xb0" * 20
@@ -66,6 +67,19 @@ def test_accepted_envelopes_and_enrollments_come_out_as_they_were_signed(hub: Pu
     assert evidence.enrollments == (
         Enrolled(device.keys.public_key, ALICE, UnixMs(_start(hub)), block_digest(enrollment)),
     )
+
+
+def test_what_a_device_says_of_itself_is_evidence_for_nothing(hub: Publisher, device: Device) -> None:
+    own_words = (CROSSING, STAY, *OWN_WORDS, SUCCESSION)
+    blocks = [device.watch([_start(hub)], also=own_words), device.watch([], also=own_words)]
+    evidence = _read(hub, hub.publish(blocks))
+    assert sorted(envelope.observed_at_ms for envelope in evidence.envelopes) == [(), (_start(hub),)]
+
+
+def test_a_hub_that_counts_more_than_may_be_paid_is_not_believed(hub: Publisher, device: Device) -> None:
+    hub.forge_rows = lambda rows: [replace(row, observations=row.observations + len(OWN_WORDS)) for row in rows]
+    with pytest.raises(EvidenceError, match=r"3 observations that may be paid, .* sequence 1 with 1"):
+        _read(hub, hub.publish([device.watch([_start(hub)], also=OWN_WORDS)]))
 
 
 @pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.ACCEPTED])

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cases import archives, primitives, records, refusals
+from cases import adoptions, archives, own_words, primitives, records, refusals
 
 HERE = Path(__file__).resolve().parent
 
@@ -18,8 +18,10 @@ DOCUMENTS: dict[str, Callable[[], dict[str, object]]] = {
     "dagcbor/invalid": primitives.dagcbor_invalid,
     "identity/valid": primitives.identity_valid,
     "identity/invalid": primitives.identity_invalid,
-    "envelope/valid": records.envelope_valid,
+    "envelope/valid": lambda: records.envelope_valid(own_words.own_words_envelopes()),
     "envelope/invalid": refusals.envelope_invalid,
+    "succession/valid": own_words.succession_valid,
+    "succession/invalid": own_words.succession_invalid,
     "enrollment/valid": records.enrollment_valid,
     "receipt/valid": records.receipt_valid,
     "logbook/valid": records.logbook_valid,
@@ -29,6 +31,10 @@ DOCUMENTS: dict[str, Callable[[], dict[str, object]]] = {
     "merkle/valid": archives.merkle_valid,
     "merkle/invalid": archives.merkle_invalid,
     "manifest/valid": archives.manifest_valid,
+    "adoption/valid": adoptions.adoption_valid,
+    "adoption/invalid": adoptions.adoption_invalid,
+    "shortcode/valid": adoptions.short_code_valid,
+    "shortcode/invalid": adoptions.short_code_invalid,
 }
 
 

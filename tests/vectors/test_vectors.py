@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from protocol import dagcbor
+from protocol.adoption import AdoptionLink, parse_adoption, parse_short_code, short_code
 from protocol.car import read_car
 from protocol.cid import Cid
 from protocol.cose import open_sign1
-from protocol.envelope import open_envelope
+from protocol.envelope import Envelope, open_envelope
 from protocol.errors import MalformedError, ProtocolError, SignatureError
 from protocol.identity import KeyPair, PublicKey
 from protocol.manifest import EpochManifest, verdict_pages, verdict_rows
 from protocol.merkle import StandardTree, verify
+from protocol.observation import Succession
 from protocol.piece import Piece
+from protocol.succession import verify_succession
 from protocol.varint import decode_varint
 
 HERE = Path(__file__).resolve().parent
@@ -60,12 +63,21 @@ def _read_car(raw: bytes) -> int:
     return len(list(read_car(io.BytesIO(raw))))
 
 
+def _believe(block: bytes) -> Envelope:
+    signed, envelope = open_envelope(block)
+    verify_succession(envelope, signed.key)
+    return envelope
+
+
 READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "varint": ("hex", lambda text: decode_varint(bytes.fromhex(text))),
     "cid": ("text", Cid.parse),
     "dagcbor": ("hex", lambda text: dagcbor.decode(bytes.fromhex(text))),
     "identity": ("text", PublicKey.parse),
     "envelope": ("block_hex", lambda text: open_envelope(bytes.fromhex(text))),
+    "adoption": ("payload_hex", lambda text: parse_adoption(bytes.fromhex(text))),
+    "shortcode": ("text", parse_short_code),
+    "succession": ("block_hex", lambda text: _believe(bytes.fromhex(text))),
     "car": ("car_hex", lambda text: _read_car(bytes.fromhex(text))),
 }
 
@@ -106,6 +118,32 @@ def test_signed_blocks_open_and_name_their_signer(kind: str) -> None:
         assert str(Cid.of(block)) == case["cid"]
         # The signed bytes are the IPLD block: strict DAG-CBOR as they stand.
         assert dagcbor.encode(dagcbor.decode(block)) == block
+
+
+def test_adoptions_fit_the_secret_in_their_link() -> None:
+    for case in _cases("adoption/valid"):
+        hub_url, link = AdoptionLink.parse(case["link"])
+        adoption = parse_adoption(bytes.fromhex(case["payload_hex"]))
+        adoption.verify(link.secret)
+        assert link.text(hub_url) == case["link"]
+        assert (adoption.device, adoption.network) == (link.device.key_id, link.network)
+        assert (adoption.owner.hex(), adoption.tag.hex()) == (case["owner_hex"], case["tag_hex"])
+    for case in _cases("shortcode/valid"):
+        assert short_code(PublicKey.parse(case["name"])) == case["code"] == parse_short_code(case["code"].lower())
+
+
+def test_successions_are_agreed_in_the_words_that_the_vectors_say() -> None:
+    for case in _cases("succession/valid"):
+        *_, succession = _believe(bytes.fromhex(case["block_hex"])).observations
+        assert isinstance(succession, Succession)
+        successor = KeyPair(bytes.fromhex(case["successor_seed_hex"]))
+        assert succession.successor == successor.public_key.key_id
+        assert succession.consent.hex() == case["consent_hex"] == successor.sign(bytes.fromhex(case["words_hex"])).hex()
+
+
+def test_an_envelope_whose_succession_is_void_is_a_good_envelope_all_the_same() -> None:
+    for case in _cases("succession/invalid"):
+        open_envelope(bytes.fromhex(case["block_hex"]))
 
 
 def test_car_files_read_back_with_offsets() -> None:

@@ -46,7 +46,32 @@ const deviceMembers = {
 };
 const position = object({ lat_udeg: whole, lon_udeg: whole, accuracy_mm: maybe(whole) });
 const device = object(deviceMembers);
-const deviceDetail = object({ ...deviceMembers, verdicts: record(whole), position: maybe(position) });
+/** How a device says it is; what this page shows of it. */
+const condition = object({
+  measured_at_ms: whole,
+  uptime_s: whole,
+  captured_mfps: whole,
+  analysed_mfps: whole,
+  inference_p50_us: whole,
+  inference_p95_us: whole,
+  provider: text,
+  outbox_envelopes: whole,
+  outbox_bytes: whole,
+  outbox_oldest_s: whole,
+  soc_mdegc: maybe(whole),
+  throttled_bits: maybe(whole),
+  clock_source: text,
+  clock_offset_ms: maybe(whole),
+});
+const lost = object({ gaps: whole, envelopes: whole, observations: whole });
+const deviceDetail = object({
+  ...deviceMembers,
+  verdicts: record(whole),
+  position: maybe(position),
+  health: maybe(condition),
+  lost,
+  successor: maybe(text),
+});
 
 const observation = object({
   device: text,
@@ -54,8 +79,24 @@ const observation = object({
   envelope: text,
   verdict: text,
   observed: (value, at) => {
-    const { kind } = object({ kind: text })(value, at);
-    return kind === "track" ? track(value, at) : reading(value, at);
+    switch (object({ kind: text })(value, at).kind) {
+      case "track":
+        return track(value, at);
+      case "reading":
+        return reading(value, at);
+      case "crossing":
+        return crossing(value, at);
+      case "stay":
+        return stay(value, at);
+      case "gap":
+        return gap(value, at);
+      case "health":
+        return ownHealth(value, at);
+      case "succession":
+        return succession(value, at);
+      default:
+        return other(value, at);
+    }
   },
 });
 const track = object({
@@ -65,7 +106,32 @@ const track = object({
   last_seen_ms: whole,
   confidence_ppm: whole,
 });
-const reading = object({ kind: (): "reading" => "reading", quantity: text, measured_at_ms: whole, value: whole });
+const reading = object({
+  kind: (): "reading" => "reading",
+  quantity: text,
+  measured_at_ms: whole,
+  value: whole,
+  flags: list(text),
+});
+const crossing = object({
+  kind: (): "crossing" => "crossing",
+  class_name: text,
+  line: whole,
+  is_forward: flag,
+  crossed_at_ms: whole,
+});
+const stay = object({
+  kind: (): "stay" => "stay",
+  class_name: text,
+  zone: whole,
+  entered_at_ms: whole,
+  left_at_ms: whole,
+});
+const gap = object({ kind: (): "gap" => "gap", envelopes: whole, observations: whole, until_ms: whole });
+const ownHealth = object({ kind: (): "health" => "health", measured_at_ms: whole, soc_mdegc: maybe(whole) });
+const succession = object({ kind: (): "succession" => "succession", is_agreed: flag, declared_at_ms: whole });
+/** Of a newer hub than this page. */
+const other = object({ kind: (): "other" => "other" });
 
 const verdictLine = object({
   digest: text,
@@ -97,7 +163,10 @@ export type Health = Shape<typeof health>;
 export type Network = Shape<typeof network>;
 export type Device = Shape<typeof device>;
 export type DeviceDetail = Shape<typeof deviceDetail>;
+export type Condition = Shape<typeof condition>;
+export type Lost = Shape<typeof lost>;
 export type Observation = Shape<typeof observation>;
+export type Observed = Observation["observed"];
 export type VerdictLine = Shape<typeof verdictLine>;
 export type Pinned = Shape<typeof pinned>;
 export type Epoch = Shape<typeof epoch>;

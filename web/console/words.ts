@@ -115,7 +115,18 @@ export const words = {
     illuminance_mlux: "illuminance",
     pm2_5_ng_m3: "PM2.5",
     pm10_ng_m3: "PM10",
+    pm1_ng_m3: "PM1",
+    co2_ppb: "CO₂",
   } as Record<string, string>,
+
+  stuck: "(stuck)",
+  line: (n: number, isForward: boolean) => `line ${n} ${isForward ? "→" : "←"}`,
+  zone: (n: number, stayed: string) => `zone ${n}, ${stayed}`,
+  ownWord: { gap: "gap", health: "health", succession: "successor", other: "something new" },
+  lostEnvelopes: (n: string) => `${n} envelopes lost`,
+  lostObservations: (n: string) => `${n} observations lost`,
+  agreed: "agreed",
+  notAgreed: "not agreed",
 
   // Epochs
   epoch: "Epoch",
@@ -149,6 +160,41 @@ export const words = {
   verdictsOfDevice: "all its messages in the log",
   messagesNone: "None yet.",
   newestOf: "Its newest observations",
+  condition: "Its own words",
+  conditionSaid: (age: string) => `how it says it is, ${age}; earns nothing`,
+  conditionNever: "what it says it lost",
+  temperature: "Chip",
+  temperatureUnknown: "cannot tell",
+  throttledNow: "throttled now",
+  throttledBefore: "was throttled",
+  frames: "Frames looked at",
+  framesOf: (captured: string) => `of ${captured} captured`,
+  perSecond: (n: string) => `${n}/s`,
+  model: "Model",
+  modelP95: (provider: string, ms: string) => `${provider}, 95 % within ${ms}`,
+  modelNone: "none",
+  provider: {
+    cpu: "CPU",
+    xnnpack: "XNNPACK",
+    openvino: "OpenVINO",
+    cuda: "CUDA",
+    tensorrt: "TensorRT",
+    other: "another engine",
+  } as Record<string, string>,
+  outbox: "Outbox",
+  outboxEnvelopes: (n: string) => `${n} waiting`,
+  outboxOldest: (size: string, age: string) => `${size}, oldest ${age}`,
+  outboxEmpty: "empty",
+  gaps: "Lost",
+  gapsNone: "nothing",
+  gapsEnvelopes: (n: string) => `${n} envelopes`,
+  gapsNote: (observations: string, gaps: number) =>
+    `${observations} observations, ${gaps === 1 ? "in one gap" : `in ${gaps} gaps`}`,
+  clock: "Clock",
+  clockSource: { unknown: "unknown", ntp: "NTP", gnss: "GNSS", free: "free-running" } as Record<string, string>,
+  clockOff: (by: string, isAhead: boolean) => `${by} ${isAhead ? "ahead" : "behind"}`,
+  uptime: "Running for",
+  successor: "Goes on as",
   received_at: "Received",
   block: "Block",
   back: "Back to the overview",
@@ -170,6 +216,8 @@ const UNITS: Record<string, [number, string, number]> = {
   illuminance_mlux: [1_000, "lx", 0],
   pm2_5_ng_m3: [1_000, "µg/m³", 1],
   pm10_ng_m3: [1_000, "µg/m³", 1],
+  pm1_ng_m3: [1_000, "µg/m³", 1],
+  co2_ppb: [1_000, "ppm", 0],
 };
 
 /** A sensor's value in the unit people use. */
@@ -177,3 +225,5 @@ export function readingWord(quantity: string, value: number): string {
   const unit = UNITS[quantity];
   return unit === undefined ? String(value) : `${(value / unit[0]).toFixed(unit[2])} ${unit[1]}`;
 }
+
+export const degrees = (mdegc: number): string => readingWord("temperature_mdegc", mdegc);

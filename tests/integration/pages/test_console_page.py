@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from protocol.cid import Cid
 from tests.support.pages_browser import WITHIN_MS, Reader, figure
-from tests.support.pages_stage import Street, await_true, get_json, start_hub
+from tests.support.pages_stage import LOSING, Street, await_true, get_json, start_hub
 from tests.support.pages_town import Town
 
 
@@ -84,6 +84,26 @@ def test_console__permalinks__lead_to_a_device_and_to_the_published_bytes_of_an_
     assert hashlib.sha256(file).digest() == Cid.parse(epoch["segments"][-1]["car"]).digest
 
 
+def test_console__a_device_that_says_how_it_is__is_shown_in_its_own_words(town: Town, reader: Reader) -> None:
+    devices = town.street.devices
+    page = reader.open(f"{town.hub_url}/#/devices/{devices[LOSING].name}").page
+    words = page.locator("section", has_text="Its own words").first
+    expect(words.locator("[data-figure=temperature] .value")).to_have_text("85.0 °C", timeout=WITHIN_MS)
+    expect(words.locator("[data-figure=temperature] .value")).to_have_class(re.compile("tone-warn"))
+    lost = get_json(f"{town.hub_url}/v1/devices/{devices[LOSING].name}")["lost"]
+    assert lost["gaps"] > 0
+    expect(words.locator("[data-figure=lost]")).to_contain_text(f"{lost['envelopes']} envelopes")
+    expect(words.locator("[data-figure=frames]")).to_contain_text("9.8/s")
+    expect(words.locator("[data-figure=clock]")).to_contain_text("12 ms behind")
+    expect(words.locator("[data-figure=outbox]")).to_contain_text("3 waiting")
+    expect(page.locator("tr[data-kind=gap]").first).to_contain_text("4 envelopes lost")
+    expect(page.locator("tr[data-kind=crossing]").first).to_contain_text("line 3 →")
+    expect(page.locator("tr[data-kind=stay]").first).to_contain_text("zone 1, 1 min")
+    page.goto(f"{town.hub_url}/#/devices/{devices[0].name}")
+    expect(page.locator("[data-figure=temperature] .value")).to_have_text("50.0 °C", timeout=WITHIN_MS)
+    expect(page.locator("[data-figure=lost] .value")).to_have_text("nothing")
+
+
 def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age(
     tmp_path: Path, reader: Reader
 ) -> None:
@@ -105,7 +125,8 @@ def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age
         expect(alarm).to_contain_text(re.compile(r"does not answer.*as of \d+ s ago"), timeout=WITHIN_MS)
         expect(alarm).to_contain_text(re.compile(r"as of [3-9] s ago"), timeout=WITHIN_MS)
         assert (figure(page, "envelopes"), figure(page, "observations"), _shown_devices(page)) == before
-        expect(page.locator("section", has_text="Health").get_by_text(re.compile("^as of"))).to_be_visible()
+        health = page.get_by_role("region", name="Health", exact=True)
+        expect(health.get_by_text(re.compile("^as of"))).to_be_visible()
         hub = start_hub(tmp_path, epoch_seconds=600, http_port=int(street.hub_url.rsplit(":", 1)[1]))
         expect(alarm).to_be_hidden(timeout=WITHIN_MS)
         expect(page.get_by_text("live", exact=True)).to_be_visible()

@@ -23,6 +23,7 @@ from rewards.gateway import Gateway, UnfaithfulError
 from rewards.recompute import Waiting, recompute
 from rewards.runner import EpochRunner, Posted, RunnerError, attestation_of
 from rewards.shelf import ReportShelf
+from tests.support.own_words import CROSSING, OWN_WORDS, STAY
 from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 BOND_WEI = Wei(5 * TOKEN_WEI)
@@ -102,6 +103,20 @@ def test_signed_envelopes_become_a_paid_claim_and_the_audit_says_the_same_root(
     assert [outcome.difference for outcome in outcomes] == [None, None]
     assert [outcome.root for outcome in outcomes] == [root.attestation.root for root in town.contract.roots()]
     assert [outcome.observations for outcome in outcomes] == [12, 18]
+
+
+def test_health_and_gaps_earn_nothing_and_the_audit_says_the_same_root(
+    town: Town, tmp_path: Path, alices: Device, bobs: Device
+) -> None:
+    start_ms = _spread(town, 1)
+    talk = (CROSSING, STAY, *OWN_WORDS)
+    told = [alices.watch(start_ms, also=talk), bobs.watch([], also=talk)]
+    town.close_epoch([alices.enroll(start_ms[0]), bobs.enroll(start_ms[0]), *told])
+    report = _post(_runner(town, tmp_path))
+    assert {line.reason: line.observations for line in report.lines} == {Reason.PAID: 12, Reason.INACTIVE: 0}
+    assert report.earned_wei == {town.alice.account: 50 * TOKEN_WEI}
+    (outcome,) = _audit(town, 1)
+    assert (outcome.difference, outcome.observations) == (None, 12)
 
 
 def test_a_runner_whose_folder_is_deleted_rebuilds_every_report_and_goes_on(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Final
 
 import msgspec
@@ -94,8 +94,8 @@ def envelopes() -> list[tuple[str, KeyPair, Envelope]]:
     ]
 
 
-def envelope_valid() -> Document:
-    cases = [signed_case(says, signer, envelope) for says, signer, envelope in envelopes()]
+def envelope_valid(more: Iterable[tuple[str, KeyPair, Envelope]]) -> Document:
+    cases = [signed_case(says, signer, envelope) for says, signer, envelope in (*envelopes(), *more)]
     for case in cases:
         open_envelope(bytes.fromhex(str(case["block_hex"])))
     return {
@@ -180,10 +180,12 @@ def named(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         kind = value.__struct_config__.tag
         fields = {name: named(getattr(value, name)) for name in value.__struct_fields__}
+        if isinstance(value, Reading) and value.flags == 0:
+            del fields["flags"]  # as on the wire
         return fields if kind is None else {"kind": kind, **fields}
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, IntEnum):
+    if isinstance(value, IntEnum | IntFlag):
         return int(value)
     if isinstance(value, Iterable) and not isinstance(value, str):
         return [named(member) for member in value]

@@ -4,6 +4,7 @@ from typing import Final
 
 import cbor2
 import msgspec
+from cases.own_words import impossible_observations
 from cases.primitives import SEEDS, Document, refused
 from cases.records import DEVICE, READING, SECOND_DEVICE, TRACK, envelope_with
 
@@ -95,11 +96,12 @@ def _signed_nonsense() -> dict[str, bytes]:
         "a heading of 360 degrees": (9, [0, 0, 0, 360_000]),
         "created before 1970": (10, -1),
         "257 observations": (11, [good[11][1]] * 257),
-        "an observation of unknown kind": (11, [[3, 0]]),
+        "an observation of unknown kind": (11, [[8, 0]]),
     }
     for says, (place, value) in replaced.items():
         payloads[says] = cbor2.dumps([*good[:place], value, *good[place + 1 :]])
-    payloads |= {says: _with_observation(track) for says, track in _impossible_observations().items()}
+    impossible = _impossible_observations() | impossible_observations()
+    payloads |= {says: _with_observation(observation) for says, observation in impossible.items()}
     return {says: sign1(payload, DEVICE) for says, payload in payloads.items()}
 
 
@@ -113,7 +115,7 @@ def _impossible_observations() -> dict[str, list[object]]:
         "a track without a detection": [*track[:6], 0, *track[7:]],
         "0 where a truth value belongs": [*track[:7], 0, *track[8:]],
         "a sketch of 33 bytes": [*track[:8], bytes(33)],
-        "a quantity nobody defined": [reading[0], 7, *reading[2:]],
+        "a quantity nobody defined": [reading[0], 9, *reading[2:]],
         "a negative uncertainty": [*reading[:4], -1],
     }
 

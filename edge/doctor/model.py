@@ -1,0 +1,61 @@
+"""The model: does it load and find what its self-test picture shows; and a broken one is fetched again."""
+
+from pathlib import Path
+from typing import Final
+
+from edge.detector.detection import ModelError
+from edge.doctor.check import Finding, FixError, ill, well
+from edge.doctor.patient import Patient
+from edge.models.shipped import SHIPPED_FOLDER
+from edge.models.store import ModelStore
+from edge.opening import open_named_model
+
+_FETCHABLE: Final = ("https://", "http://")
+
+
+def look_at_model(patient: Patient) -> Finding | None:
+    """The model passes its self-test; a running agent's is not loaded a second time."""
+    told = patient.told
+    if told is None or not told.camera_source:
+        return None
+    name = told.model_name
+    running = patient.running
+    if running is not None and running.frames:
+        return well(f"{running.model or name} is at work in the running agent")
+    try:
+        opened = open_named_model(name, directory=patient.directory, threads=told.model_threads)
+    except ModelError as error:
+        return ill(str(error), can_be_fixed=_catalogue(patient, name) is not None)
+    return well(f"{opened.manifest.name} passed its self-test on {opened.detector.provider}")
+
+
+def fetch_model(patient: Patient) -> str:
+    """Fetch the file that the model's manifest pins, once more."""
+    if patient.told is None:
+        raise FixError("mend the settings first")
+    name = patient.told.model_name
+    catalogue = _catalogue(patient, name)
+    if catalogue is None:
+        raise FixError(f"no manifest says where to get {name}: add it with `cairn-edge model add FILE.onnx`")
+    try:
+        ModelStore(patient.directory / patient.files.models, catalogue=catalogue).add(name)
+    except ModelError as error:
+        raise FixError(str(error)) from error
+    return f"fetched {name} again from its manifest's source"
+
+
+def _catalogue(patient: Patient, name: str) -> Path | None:
+    """Return the folder whose manifest says where to get ``name``: the model's own, else the one shipped."""
+    own = patient.directory / patient.files.models / name
+    for folder in (own, SHIPPED_FOLDER):
+        manifest = folder / f"{name}.toml"
+        try:
+            if any(line.startswith(f'source = "{word}') for line in _lines(manifest) for word in _FETCHABLE):
+                return folder
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
