@@ -43,7 +43,7 @@ class StuckPicture:
     def __init__(self) -> None:
         """Begin with no picture."""
         self._last: npt.NDArray[np.uint8] | None = None
-        self._changes = 0
+        self._changes = 0  # in a row
         self._stuck_since_ms: int | None = None
 
     def is_stuck(self, picture: BgrPicture, at_ms: int) -> bool:
@@ -52,12 +52,10 @@ class StuckPicture:
         is_same = self._last is not None and np.array_equal(sample, self._last)
         self._last = sample
         if not is_same:
-            self._changes = min(self._changes + 1, _LIVELY_PICTURES)
+            self._changes += 1
             self._stuck_since_ms = None
             return False
-        if self._stuck_since_ms is None:
+        if self._changes >= _LIVELY_PICTURES:
             self._stuck_since_ms = at_ms
-        is_long = not 0 <= at_ms - self._stuck_since_ms <= _STUCK_MAX_MS
-        if is_long:
-            self._changes = 0
-        return self._changes >= _LIVELY_PICTURES
+        self._changes = 0
+        return self._stuck_since_ms is not None and 0 <= at_ms - self._stuck_since_ms <= _STUCK_MAX_MS

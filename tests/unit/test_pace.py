@@ -48,6 +48,10 @@ def test_a_camera_whose_picture_never_changes_is_not_stuck_but_quiet() -> None:
     assert not any(stuck([7] * 30))
 
 
+def test_a_picture_that_changes_only_now_and_then_is_never_stuck() -> None:
+    assert not any(stuck([1] * 10 + [2] * 10 + [3] * 10 + [4] * 10 + [5] * 10))
+
+
 def test_a_picture_that_stays_for_long_is_looked_at_again() -> None:
     answers = stuck([1, 2, 3, 4, *[4] * 100])
     assert all(answers[4:50])
