@@ -15,7 +15,7 @@ from protocol.classes import COCO_CLASSES
 from protocol.units import UnixMs
 
 
-def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> OpenedModel:
+def open_named_model(name_or_path: str, *, directory: Path, options: SessionOptions) -> OpenedModel:
     """Return the model of the device's store, or of a path that ends in ``.onnx``, ready to work.
 
     Raises:
@@ -25,7 +25,7 @@ def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> Ope
         path = Path(name_or_path).expanduser()
     else:
         path = ModelVersions(directory / MODELS_FOLDER).path_named(name_or_path)
-    return open_model(path, options=SessionOptions(intra_op_threads=threads))
+    return open_model(path, options=options)
 
 
 def open_timed_camera(source: str, *, now_ms: Callable[[], UnixMs], folder_fps: float) -> Camera:

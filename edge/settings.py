@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.anchors import BootPlace, KeyPlace
-from edge.errors import EdgeError
+from edge.errors import SettingsError as SettingsError  # noqa: PLC0414 - whoever loads settings meets it
+from edge.looking import CameraSettings, LookFor, PrivacySettings, VisionSettings
 from edge.models.choice import ModelSettings
 from edge.models.errors import ModelError
 from edge.sensors.messages import SensingOrder
@@ -34,10 +35,6 @@ _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 _Positive = Annotated[int, Meta(ge=1, le=2**31)]
 _Port = Annotated[int, Meta(ge=1, le=65_535)]
-
-
-class SettingsError(EdgeError):
-    """The settings are missing, misspelt or impossible; the message says which and what to do."""
 
 
 class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,14 +58,6 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def public_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
         return _hub_key("more_hubs.key", self.key)
-
-
-class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look through; ``source`` empty: a device with sensors only."""
-
-    source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
-    folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
-    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
 
 
 class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -192,6 +181,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     key: KeyPlace = KeyPlace()
     boots: BootPlace = BootPlace()
     camera: CameraSettings = CameraSettings()
+    privacy: PrivacySettings = PrivacySettings()
     model: ModelSettings = ModelSettings()
     sensors: SensorSettings = SensorSettings()
     batch: BatchSettings = BatchSettings()
@@ -241,6 +231,18 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def hub_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
         return _hub_key("hub", self.hub)
+
+    def for_vision(self) -> VisionSettings:
+        """Return what the vision process is told: no key, no network, no place."""
+        model = self.model
+        look_for = LookFor(
+            name=model.name,
+            threads=model.threads,
+            runner=model.runner,
+            runner_fallback=model.runner_fallback,
+            classes=model.classes,
+        )
+        return VisionSettings(camera=self.camera, model=look_for, privacy=self.privacy)
 
     def owner_address(self) -> bytes:
         """Return the owner's account, 20 bytes.

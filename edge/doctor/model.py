@@ -1,6 +1,7 @@
 """The model: does it load and find what its self-test picture shows; and a broken one is fetched again."""
 
 from edge.detector.detection import ModelError
+from edge.detector.session import SessionOptions
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
 from edge.models.store import ModelStore
@@ -17,7 +18,9 @@ def look_at_model(patient: Patient) -> Finding | None:
     if running is not None and running.frames:
         return well(f"{running.model or name} is at work in the running agent")
     try:
-        opened = open_named_model(name, directory=patient.directory, threads=told.model_threads)
+        opened = open_named_model(
+            name, directory=patient.directory, options=SessionOptions(intra_op_threads=told.model_threads)
+        )
     except ModelError as error:
         return ill(str(error), can_be_fixed=_store(patient).can_fetch(name))
     return well(f"{opened.manifest.name} passed its self-test on {opened.detector.provider}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.anchors import KeyPlace
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
+from edge.detector.session import SessionOptions
 from edge.keys import open_signer
 from edge.models.errors import ModelError
 from edge.models.keeping import trust_of
@@ -64,7 +65,7 @@ def model_list(options: Namespace) -> int:
 
 def model_test(options: Namespace) -> int:
     """Run a model's self-test; print what ran it."""
-    opened = open_named_model(options.model, directory=options.dir, threads=1)
+    opened = open_named_model(options.model, directory=options.dir, options=SessionOptions(intra_op_threads=1))
     print(f"{opened.manifest.name} passed its self-test on {opened.detector.provider}")
     return EXIT_WELL
 
