@@ -19,9 +19,11 @@ from typing import Final
 from edge.assembly import Device, assemble, outbox_limits
 from edge.builder import Urgency
 from edge.clock import clock_ms
-from edge.eyes import Glance, VisionProgram
+from edge.eyes import Eyes, Glance, VisionProgram
 from edge.log import get_logger
 from edge.memory import give_back
+from edge.models.errors import ModelError
+from edge.models.keeper import RESTART_VISION, ModelKeeper
 from edge.notify import Notifier
 from edge.outbox import OutboxError
 from edge.parts import Parts
@@ -70,6 +72,7 @@ class Agent:
         self._program = program or VisionProgram()
         self._notifier = notifier or Notifier({})
         self._now_ms = now_ms
+        self._model_digest: bytes | None = None
 
     def run(self, stop: threading.Event) -> AgentReport:
         """Observe, sign and send until the source ends or ``stop``; then flush, and wait a while for receipts.
@@ -163,10 +166,14 @@ class Agent:
         show.step(now_s)
         self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
 
-    @staticmethod
-    def _note(parts: Parts, glance: Glance) -> None:
-        if glance.ready is not None:
-            parts.scribe.use_model(glance.ready.model_digest)
+    def _note(self, parts: Parts, glance: Glance) -> None:
+        if glance.ready is not None and glance.ready.model_digest != self._model_digest:
+            if self._model_digest is not None:
+                self._write_down(parts, Urgency.NOW)  # what the model before has seen is signed in its name
+            self._model_digest = glance.ready.model_digest
+            parts.scribe.use_model(self._model_digest)
+        if parts.models is not None and parts.eyes is not None:
+            _look_after_models(parts.models, parts.eyes, glance)
         if glance.observations:
             parts.latencies.begin(glance.read_at_ns)
             parts.scribe.note(glance.observations)
@@ -186,6 +193,19 @@ class Agent:
             depth = parts.outbox.depth()
             return parts.scribe.waiting == 0 and depth.envelopes == depth.refused
         return False
+
+
+def _look_after_models(models: ModelKeeper, eyes: Eyes, glance: Glance) -> None:
+    """Let the keeper of models know how the present one does, and begin anew where it has put another in place."""
+    try:
+        for incident in glance.incidents:
+            (models.model_failed if incident.is_model else models.vision_crashed)(incident.reason)
+        if glance.is_at_work:
+            models.vision_works(frame_ms=eyes.figures.inference_p50_us // 1000)
+    except ModelError as error:  # the disk takes nothing: what runs goes on running
+        log.warning("model_state_not_kept", reason=str(error))
+    if models.step() == RESTART_VISION:
+        eyes.begin_anew()
 
 
 def _wait_for_news(parts: Parts) -> None:

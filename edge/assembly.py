@@ -10,15 +10,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from edge.boots import SEQUENCE_JUMP, count_boot, open_counter
 from edge.builder import BatchLimits, DraftBuilder
 from edge.eyes import Eyes, VisionProgram
 from edge.host import Host
 from edge.keys import open_signer
 from edge.log import get_logger
+from edge.models.keeper import ModelKeeper
+from edge.models.keeping import keeper_of
 from edge.outbox import Outbox, OutboxLimits
 from edge.parts import Parts, Whither
-from edge.place import OUTBOX_FILE, SEQUENCE_FILE
+from edge.place import MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
 from edge.rotation import plan_of
 from edge.scribe import Scribe
 from edge.senses import Senses
@@ -70,7 +74,8 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
     stack.callback(outbox.close)
     last = outbox.last()
     ledger.never_below(last.sequence if last else 0)
-    uplinks = _uplinks(device, key, outbox)
+    models = _models(device, key, eyes, stack)
+    uplinks = _uplinks(device, key, outbox, models)
     signer = EnvelopeSigner(
         key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=uplinks.enrollment_digest
     )
@@ -92,6 +97,7 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
         ),
         eyes=eyes,
         senses=senses,
+        models=models,
         is_leaving=is_leaving,
     )
     log.info("agent_started", device=key.public_key.did, network=settings.network, boot=ledger.boot)
@@ -134,7 +140,24 @@ def _builder(settings: EdgeSettings, position: Position) -> DraftBuilder:
     )
 
 
-def _uplinks(device: Device, key: Signer, outbox: Outbox) -> Uplinks:
+def _models(device: Device, key: Signer, eyes: Eyes | None, stack: ExitStack) -> ModelKeeper | None:
+    if eyes is None:
+        return None
+    settings = device.settings
+    keeper = keeper_of(
+        msgspec.structs.replace(settings.model, hub_url=settings.model.hub_url or settings.hub_url),
+        device.directory / MODELS_FOLDER,
+        offers=(settings.network, settings.hub_key()),
+        device=key.public_key,
+        now_ms=device.now_ms,
+        monotonic_s=time.monotonic,
+    )
+    keeper.start()
+    stack.callback(keeper.close)
+    return keeper
+
+
+def _uplinks(device: Device, key: Signer, outbox: Outbox, models: ModelKeeper | None) -> Uplinks:
     settings, now_ms = device.settings, device.now_ms
     times, owner, network, me = settings.uplink, device.owner, settings.network, key.public_key
     first = Route(settings.broker.host, settings.broker.port, network, me, settings.hub_key())
@@ -149,6 +172,7 @@ def _uplinks(device: Device, key: Signer, outbox: Outbox) -> Uplinks:
             reconnect_max_s=times.reconnect_max_ms / 1000,
         ),
         surroundings=Surroundings(now_ms, time.monotonic, random.SystemRandom().random),
+        hear_offer=None if models is None else models.hear,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from edge.builder import coarsened
 from edge.eyes import Eyes
+from edge.models.keeper import ModelKeeper
 from edge.outbox import Outbox
 from edge.scribe import Scribe
 from edge.senses import Senses
@@ -71,6 +72,7 @@ class Parts:
     warden: Warden
     eyes: Eyes | None  # None: sensors only
     senses: Senses | None  # None: no sensors
+    models: ModelKeeper | None  # None: nothing that a model would be for
     is_leaving: bool  # another key is to follow: what there is is delivered, nothing new is signed
     latencies: Latencies = field(default_factory=Latencies)
 

@@ -154,6 +154,7 @@ class CareSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     relax_after_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 30_000  # since the last step, before one back up
     full_mfps: Annotated[int, Meta(ge=1_000, le=240_000)] = 30_000  # thousandths of a frame a second when all is well
     least_mfps: Annotated[int, Meta(ge=100, le=30_000)] = 1_000
+    vision_rss_max_mib: Annotated[int, Meta(ge=96, le=65_536)] = 1_024  # beyond it vision begins anew; tracks go on
     health_period_ms: Annotated[int, Meta(ge=10_000, le=86_400_000)] = 600_000  # between two signed records of health
 
 

@@ -20,7 +20,7 @@ from edge.outbox_lane import Lane
 from protocol.beacon import BeaconNotice
 from protocol.identity import PublicKey
 from protocol.receipt import Receipt
-from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, receipt_topic
+from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, model_topic, receipt_topic
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
@@ -80,11 +80,22 @@ class Uplink:
     """Brings the outbox to one hub. `run` belongs to one thread; `state` may be read from any."""
 
     def __init__(
-        self, route: Route, *, lane: Lane, enroller: Enroller, limits: UplinkLimits, surroundings: Surroundings
+        self,
+        route: Route,
+        *,
+        lane: Lane,
+        enroller: Enroller,
+        limits: UplinkLimits,
+        surroundings: Surroundings,
+        hear_offer: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Put the parts together; nothing is sent before `run`."""
+        """Put the parts together; nothing is sent before `run`.
+
+        ``hear_offer`` takes in what this hub offers of models; it may raise UnbelievableError.
+        """
         self._route = route
         self._lane = lane
+        self._hear_offer = hear_offer
         self._enroller = enroller
         self._limits = limits
         self._surroundings = surroundings
@@ -134,7 +145,8 @@ class Uplink:
             monotonic_s=self._surroundings.monotonic_s,
         )
         try:
-            topics = (receipt_topic(route.network, route.device), beacon_topic(route.network))
+            topics = [receipt_topic(route.network, route.device), beacon_topic(route.network)]
+            topics += [model_topic(route.network)] if self._hear_offer is not None else []
             connection.open(route.host, route.port, topics=topics)
             log.info("uplink_connected", hub=route.hub.did, host=route.host, port=route.port)
             self._is_connected = True
@@ -200,6 +212,8 @@ class Uplink:
                 self._beacons_heard += 1
                 if self._beacons_heard > 1:  # the first may be an old one that the broker has kept
                     self._clock_offset_ms = self._surroundings.now_ms() - self._beacon.relayed_at_ms
+            elif topic == model_topic(route.network) and self._hear_offer is not None:
+                self._hear_offer(block)
             elif topic == receipt_topic(route.network, route.device):
                 receipt = believed_receipt(block, hub=route.hub, network=route.network, device=route.device)
                 self._take_receipt(receipt, block)

@@ -52,6 +52,7 @@ class Uplinks:
         enrollment: Callable[[], bytes],
         limits: UplinkLimits,
         surroundings: Surroundings,
+        hear_offer: Callable[[bytes], None] | None = None,
     ) -> None:
         """Put the parts together; nothing is sent before `start`.
 
@@ -61,6 +62,7 @@ class Uplinks:
             enrollment: makes an enrollment block of this device, with the present time.
             limits: of each uplink.
             surroundings: clocks and chance.
+            hear_offer: takes in what the first hub offers of models; may raise UnbelievableError.
 
         Raises:
             OutboxError: a hub cannot be remembered.
@@ -71,7 +73,14 @@ class Uplinks:
         enrollers = [Enroller.resume(lane, renew=enrollment) for lane in self._lanes]
         self.enrollment_digest = block_digest(enrollers[0].block)  # for the chain, where nothing else is known
         self._uplinks = [
-            Uplink(route, lane=lane, enroller=enroller, limits=limits, surroundings=surroundings)
+            Uplink(
+                route,
+                lane=lane,
+                enroller=enroller,
+                limits=limits,
+                surroundings=surroundings,
+                hear_offer=hear_offer if route is routes[0] else None,
+            )
             for route, lane, enroller in zip(routes, self._lanes, enrollers, strict=True)
         ]
         self._stop = threading.Event()

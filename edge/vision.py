@@ -78,7 +78,7 @@ def serve(*, open_source: OpenSource, open_detector: OpenDetector) -> int:
             threading.Thread(target=sight.beat, name="pulse", daemon=True).start()
             sight.look()
     except (CameraError, ModelError) as error:
-        speaker.say(Failed(str(error), is_final=begin.ring is None))
+        speaker.say(Failed(str(error), is_final=begin.ring is None, is_model=isinstance(error, ModelError)))
         return 1
     return 0
 

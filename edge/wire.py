@@ -108,6 +108,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
     sentence: str
     is_final: bool  # starting again would not help
+    is_model: bool = False  # the model is to blame, not the camera
 
 
 VisionNews = Ready | Seen | Pulse | Over | Failed

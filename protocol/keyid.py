@@ -1,4 +1,4 @@
-"""The key id: a public key as its multicodec bytes. Apart from identity.py for those who name keys and never use one."""
+"""The key id: a public key as its multicodec bytes. Apart from identity.py, for those who name keys and use none."""
 
 from typing import Final
 
