@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from edge.builder import BatchLimits, DraftBuilder, Urgency, coarsened
+from edge.finished import FinishedTrack, PathPoint
 from edge.outbox import Outbox, OutboxLimits
 from edge.seeing import observation_of
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from edge.track import FinishedTrack, PathPoint
 from protocol.beacon import NO_BEACON
 from protocol.envelope import MAX_OBSERVATIONS, NO_MODEL, NO_PREVIOUS, open_envelope
 from protocol.observation import Position, Track

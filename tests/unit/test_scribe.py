@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from edge.builder import BatchLimits, DraftBuilder, Urgency
+from edge.finished import FinishedTrack
 from edge.outbox import Outbox, OutboxLimits
 from edge.scribe import Scribe
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from edge.track import FinishedTrack
 from protocol.classes import CAR, PERSON
 from protocol.envelope import open_envelope
 from protocol.observation import Quantity, Reading
