@@ -9,7 +9,7 @@ from edge.camera.recorded import FolderCamera, VideoFileCamera
 from edge.detector.detection import ModelError
 from edge.detector.session import SessionOptions
 from edge.models.opening import OpenedModel, open_model
-from edge.models.store import ModelStore
+from edge.models.versions import ModelVersions
 from edge.place import MODELS_FOLDER
 from protocol.classes import COCO_CLASSES
 from protocol.units import UnixMs
@@ -24,7 +24,7 @@ def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> Ope
     if name_or_path.endswith(".onnx"):
         path = Path(name_or_path).expanduser()
     else:
-        path = ModelStore(directory / MODELS_FOLDER).path_of(name_or_path)
+        path = ModelVersions(directory / MODELS_FOLDER).path_named(name_or_path)
     return open_model(path, options=SessionOptions(intra_op_threads=threads))
 
 

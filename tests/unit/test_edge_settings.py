@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.sensors.messages import SensingOrder
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
 from edge.setup import SetupError, scaled, set_up, toml_text
 from edge.thermal import ThermalLimits
@@ -74,6 +75,17 @@ def test_the_environment_overrides_the_file() -> None:
     assert (told.camera.source, told.model.classes, told.sensors.sources) == ("webcam:0", ("person", "car"), ())
 
 
+def test_sensors_and_gnss_can_be_set_and_overridden() -> None:
+    told = settings(
+        {"sensors": {"sources": ["hwmon:sht3x/temp1", "sds011:/dev/ttyUSB1@300000"], "period_ms": 30_000}},
+        CAIRN_EDGE_POSITION_SOURCE="gnss",
+        CAIRN_EDGE_POSITION_GNSS_HOLD_S="60",
+    )
+    assert told.sensors.order(seed=7) == SensingOrder(sources=told.sensors.sources, period_ms=30_000, seed=7)
+    rules = told.position.rules()
+    assert (rules.follows_gnss, rules.hold_ms, rules.configured.lat_udeg) == (True, 60_000, 1)
+
+
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
@@ -101,6 +113,14 @@ def test_the_environment_overrides_the_file() -> None:
         ({"privacy": {"masks": [[[0, 0], [9, 0], [9, -1]]]}}, "masks"),
         ({"privacy": {"masks": "everything"}}, "masks"),
         ({"privacy": {"mask": []}}, "mask"),
+        ({"model": {"publishers": ["did:key:z6Mk"]}}, "publishers"),
+        ({"model": {"publishers": [HUB.did], "signatures_required": 2}}, "signatures_required = 2"),
+        ({"model": {"signatures_required": 0}}, "signatures_required"),
+        ({"sensors": {"sources": ["thermometer"]}}, "sensors.sources: 'thermometer' is no sensor"),
+        ({"sensors": {"sources": ["gpsd:", "gpsd:@5000"]}}, "gpsd: stands there twice"),
+        ({"sensors": {"sources": ["gpsd:@10"]}}, "period of 10 ms"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "source": "gps"}}, "source"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "gnss_min_dimension": 1}}, "gnss_min_dimension"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: str) -> None:
@@ -163,6 +183,39 @@ def test_a_refused_set_up_leaves_nothing_that_looks_like_a_device(tmp_path: Path
     assert not (tmp_path / SETTINGS_FILE).exists()
     set_up(tmp_path, toml_text(TABLES, header="one"), **names)
     assert load_settings(tmp_path, {}) == settings()
+
+
+OTHER_HUB = key_pair("other hub").public_key
+
+
+def test_more_hubs_are_tables_of_their_own() -> None:
+    told = settings(
+        {
+            "more_hubs": [{"key": OTHER_HUB.did, "host": "hub.example", "port": 1884}],
+            "uplink": {"receipts_required": 2},
+        }
+    )
+    (more,) = told.more_hubs
+    assert (more.public_key(), more.host, more.port) == (OTHER_HUB, "hub.example", 1884)
+    assert told.uplink.receipts_required == 2
+    assert settings().more_hubs == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"uplink": {"receipts_required": 2}}, "there are 1 hubs"),
+        ({"more_hubs": [{"key": HUB.did, "host": "x"}]}, "each hub once"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "host": "127.0.0.1"}]}, "two hubs on one broker"),
+        ({"more_hubs": [{"key": "did:key:zNo", "host": "x"}]}, "copy it from the operator"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "hots": "x"}]}, "hots|host"),
+        ({"outbox": {"max_age_h": 0}}, "max_age_h"),
+        ({"outbox": {"max_bytes": 1}}, "max_bytes"),
+    ],
+)
+def test_hubs_and_limits_that_cannot_be_are_a_sentence(changed: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(changed)
 
 
 @pytest.mark.parametrize(

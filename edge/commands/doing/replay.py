@@ -12,8 +12,9 @@ from edge.opening import class_ids_of, open_named_model
 from edge.pipeline import PipelineSettings
 from edge.replay import replay
 from edge.seeing import places_of
-from edge.settings import SETTINGS_FILE, CameraSettings, PrivacySettings, load_settings
+from edge.settings import SETTINGS_FILE, CameraSettings, load_settings
 from edge.stats import PipelineStats
+from edge.view import PrivacySettings
 
 
 def replay_video(options: Namespace) -> int:
