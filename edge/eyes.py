@@ -96,6 +96,7 @@ class Eyes:
         self._heard_at_s = 0.0
         self._pictures_seen = 0
         self._picture_at_s = 0.0
+        self.tracks = 0  # that have ended; parts of one long stay count once
         self.ready: Ready | None = None
         self.trouble: str | None = None
         self.failure: str | None = None  # why it is over, where it should not be
@@ -119,7 +120,6 @@ class Eyes:
             inferred=before.inferred + now.inferred,
             skipped=before.skipped + now.skipped,
             detections=before.detections + now.detections,
-            tracks=before.tracks + now.tracks,
             clock_steps=before.clock_steps + now.clock_steps,
             pictures=before.pictures + now.pictures,
             peak_rss_kib=max(before.peak_rss_kib, now.peak_rss_kib),
@@ -204,6 +204,7 @@ class Eyes:
                 return replace(glance, ready=news)
             case Seen(observations, read_at_ns, state):
                 self._state = state
+                self.tracks += sum(isinstance(each, Track) and not each.continues for each in observations)
                 self._greatest_id = max(self._greatest_id, *(each.track_id for each in observations))
                 stamps = (read_at_ns,) * len(observations)
                 return replace(

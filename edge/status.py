@@ -191,7 +191,7 @@ class StatusFile:
             model=ready.model if ready is not None else None,
             provider=ready.provider if ready is not None else None,
             confined=ready.confined if ready is not None else (),
-            tracks=seen.tracks,
+            tracks=eyes.tracks if eyes is not None else 0,
             people=scribe.people,
             observations_waiting=scribe.waiting,
             observations_refused=scribe.refused,

@@ -9,8 +9,6 @@ from edge.leaving import FramePx, common_with_frame, edges_of, uncut
 from edge.places import Marks, Passed, Places, Stayed
 from protocol.units import PPM_ONE, Ppm, UnixMs
 
-__all__ = ["FinishedTrack", "Part", "PathPoint", "Track", "Watch"]
-
 _SKETCH_POINTS_MAX = 16
 _STILL_PACE = 0.25  # sides a second: faster than this is no swaying
 _BEGUN_SHARE = 0.5  # of the reach of a spot: who is so far from its middle, and moves, has begun to walk
@@ -142,6 +140,10 @@ class Track:
         """Count time in which nobody looked, or nobody could have seen it, each up to a limit."""
         self.blind_ms = min(self.blind_ms + blind_ms, at_most_ms)
         self.hidden_ms = min(self.hidden_ms + hidden_ms, at_most_ms)
+
+    def is_mostly_hidden(self, at_ms: int) -> bool:
+        """Say whether most of the time since it was last seen somebody stood before it."""
+        return self.hidden_ms > 0 and 2 * self.hidden_ms >= at_ms - self.last_seen_ms
 
     def unseen_ms(self, at_ms: int) -> int:
         """For how long somebody has looked for it in vain."""
