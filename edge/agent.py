@@ -1,11 +1,12 @@
 """The keeper: the process that has the key and the network, sees no picture, and keeps the others going.
 
-It supervises vision, capture and sensing (edge/eyes.py, edge/supervisor.py), turns what they say into envelopes,
-signs them into the outbox and sends them. Only its main thread signs; each hub has a thread of its own. numpy,
-OpenCV and ONNX Runtime are never imported here (tests/architecture/test_keeper.py): 35 MiB is what it may weigh.
+It supervises vision, capture and sensing (edge/eyes.py, edge/senses.py), turns what they say into envelopes, signs
+them into the outbox and sends them. Only its main thread signs; each hub has a thread of its own. numpy, OpenCV and
+ONNX Runtime are never imported here (tests/architecture/test_keeper.py): 35 MiB is what it may weigh.
 """
 
 import math
+import os
 import select
 import threading
 import time
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.assembly import assemble
+from edge.assembly import Device, assemble, outbox_limits
 from edge.builder import Urgency
 from edge.clock import clock_ms
 from edge.eyes import Glance, VisionProgram
@@ -24,15 +25,18 @@ from edge.memory import give_back
 from edge.notify import Notifier
 from edge.outbox import OutboxError
 from edge.parts import Parts
+from edge.rotation import finish_rotation
 from edge.settings import EdgeSettings
-from edge.status import AgentStatus, StatusFile
+from edge.show import Show
+from edge.status import AgentStatus, StatusFile, status_place
+from edge.waiting import waited_for_owner
 from protocol.units import UnixMs
 
 _TICK_S: Final = 0.1
 _STATUS_EVERY_S: Final = 1.0
 _PROGRESS_EVERY_S: Final = 10.0
 _SETTLED_S: Final = 5.0  # after this long everything that runs has run
-_GOODBYE_S: Final = 3.0  # for processes and threads that are asked to end
+_GOODBYE_S: Final = 3.0  # for processes that are asked to end
 
 log = get_logger()
 
@@ -57,7 +61,7 @@ class Agent:
         notifier: Notifier | None = None,
         now_ms: Callable[[], UnixMs] = clock_ms,
     ) -> None:
-        """Prepare the device whose key, sequence file and outbox are in ``directory``; nothing is opened yet.
+        """Prepare the device in ``directory``; nothing is opened yet.
 
         ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is.
         """
@@ -70,45 +74,52 @@ class Agent:
     def run(self, stop: threading.Event) -> AgentReport:
         """Observe, sign and send until the source ends or ``stop``; then flush, and wait a while for receipts.
 
+        A device that nobody owns waits for its adoption first.
+
         Raises:
-            KeyFileError, SequenceError, OutboxError: it cannot start.
+            EdgeError: it cannot start.
         """
+        settings, directory = self._settings, self._directory
+        finish_rotation(directory, limits=outbox_limits(settings))
+        place = status_place(directory, os.environ)
+        owner = waited_for_owner(settings, directory, place, self._notifier, stop, now_ms=self._now_ms)
+        if isinstance(owner, AgentStatus):
+            return AgentReport(owner, None)
         with ExitStack() as stack:
-            parts, status_file = assemble(
-                self._settings, self._directory, self._program, stack=stack, now_ms=self._now_ms
-            )
-            with parts.uplink.running():
+            device = Device(settings, directory, owner, self._now_ms)
+            parts, about = assemble(device, self._program, stack=stack)
+            show = stack.enter_context(Show(settings.status_page, directory, is_adopted=True))
+            status_file = StatusFile(place, about, is_adopted=True, now_ms=self._now_ms)
+            with parts.uplinks.running():
                 self._notifier.ready("observing")
-                failure = self._observe(parts, status_file, stop)
+                failure = self._observe(parts, status_file, show, stop)
                 self._notifier.stopping()
                 self._finish(parts, status_file, stop)
             return AgentReport(status_file.write(parts, is_running=False), failure)
 
-    def _observe(self, parts: Parts, status_file: StatusFile, stop: threading.Event) -> str | None:
+    def _observe(self, parts: Parts, status_file: StatusFile, show: Show, stop: threading.Event) -> str | None:
         """Work until the source ends or ``stop``; return why it ended, where it should not have."""
         status_due_s = 0.0
         progress_due_s = time.monotonic() + _PROGRESS_EVERY_S
         settled_at_s = time.monotonic() + _SETTLED_S
         while not stop.is_set():
             now_s = time.monotonic()
-            if parts.eyes is not None:
-                self._note(parts, parts.eyes.look(now_s))
+            self._take_in(parts, now_s)
             self._write_down(parts, Urgency.USUAL)
             if now_s >= status_due_s:
                 status_due_s = now_s + _STATUS_EVERY_S
-                if parts.eyes is not None:
-                    parts.eyes.draw_if_wanted()
-                status = status_file.write(parts, is_running=True)
-                self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
+                self._tell(parts, status_file, show, now_s)
                 if now_s >= progress_due_s:
                     progress_due_s = now_s + _PROGRESS_EVERY_S
-                    _log_progress(status)
+                    _log_progress(status_file.write(parts, is_running=True))
             if now_s >= settled_at_s:
                 settled_at_s = math.inf
                 give_back()
             if parts.eyes is not None and parts.eyes.is_over:
                 return parts.eyes.failure
-            if not parts.uplink.is_alive:
+            if parts.is_leaving and self._is_drained(parts):
+                return None
+            if not parts.uplinks.is_alive:
                 return "the uplink ended unexpectedly: see the traceback above and report it"
             _wait_for_news(parts)
         return None
@@ -134,6 +145,24 @@ class Agent:
                 status_file.write(parts, is_running=True)
             time.sleep(_TICK_S / 2)
 
+    def _take_in(self, parts: Parts, now_s: float) -> None:
+        """Hear what the children have seen and measured, and what the warden has to say."""
+        if parts.eyes is not None:
+            self._note(parts, parts.eyes.look(now_s))
+        if parts.senses is not None:
+            parts.scribe.note(parts.senses.feel(now_s))
+            parts.scribe.move_to(parts.whither.place(parts.senses.fix, now_ms=self._now_ms()))
+        if not parts.is_leaving:
+            parts.scribe.note(parts.warden.look(parts.watched))
+
+    def _tell(self, parts: Parts, status_file: StatusFile, show: Show, now_s: float) -> None:
+        """Tell everybody who wants to know how the agent is."""
+        if parts.eyes is not None:
+            parts.eyes.draw_if_wanted()
+        status = status_file.write(parts, is_running=True)
+        show.step(now_s)
+        self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
+
     @staticmethod
     def _note(parts: Parts, glance: Glance) -> None:
         if glance.ready is not None:
@@ -142,10 +171,11 @@ class Agent:
             parts.latencies.begin(glance.read_at_ns)
             parts.scribe.note(glance.observations)
 
-    def _write_down(self, parts: Parts, urgency: Urgency) -> None:
-        if urgency is Urgency.USUAL:
-            parts.scribe.note(parts.sensors.read_due(now_ms=self._now_ms()))
-        notice = parts.uplink.state.beacon
+    @staticmethod
+    def _write_down(parts: Parts, urgency: Urgency) -> None:
+        if parts.is_leaving:
+            return
+        notice = parts.uplinks.state.beacon
         parts.scribe.write(beacon=notice.beacon if notice else None, urgency=urgency)
         if parts.scribe.waiting == 0:
             parts.latencies.all_durable(time.monotonic_ns())
@@ -160,8 +190,7 @@ class Agent:
 
 def _wait_for_news(parts: Parts) -> None:
     """Wait until a child has something to say, at most for a tick."""
-    children = parts.eyes.children if parts.eyes is not None else ()
-    descriptors = [child.news_descriptor for child in children if child.news_descriptor is not None]
+    descriptors = [child.news_descriptor for child in parts.children if child.news_descriptor is not None]
     if descriptors:
         select.select(descriptors, [], [], _TICK_S)
     else:

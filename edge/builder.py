@@ -93,6 +93,10 @@ class DraftBuilder:
         """What is added from now on was seen by the model with this SHA-256; nothing of another one may wait."""
         self._model_digest = digest
 
+    def move_to(self, position: Position) -> None:
+        """What is drafted from now on was observed at ``position``, coarse already."""
+        self._position = position
+
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._waiting.values())
 

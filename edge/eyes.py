@@ -18,7 +18,7 @@ from edge.confine import Confinement, confined_command
 from edge.log import get_logger
 from edge.memory import rss_kib
 from edge.picture_ring import RingHolder
-from edge.place import MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
+from edge.place import ENGINES_FOLDER, MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
 from edge.settings import EdgeSettings
 from edge.supervisor import Child, Recipe
 from edge.wire import (
@@ -78,6 +78,7 @@ class Eyes:
         self._state = _taken_state(directory / TRACKS_FILE)
         self._silence_max_s = settings.camera.silence_max_ms / 1000
         self._max_fps: float | None = None
+        self._greatest_id = 0
         self._figures = VisionFigures()
         self._before = VisionFigures()  # of the vision processes that are gone
         self._heard_at_s = 0.0
@@ -187,6 +188,7 @@ class Eyes:
                 return Glance(glance.observations, glance.read_at_ns, news)
             case Seen(observations, read_at_ns, state):
                 self._state = state
+                self._greatest_id = max(self._greatest_id, *(each.track_id for each in observations))
                 stamps = (read_at_ns,) * len(observations)
                 return Glance(glance.observations + observations, glance.read_at_ns + stamps, glance.ready)
             case Pulse(figures, working_ms, state):
@@ -235,6 +237,9 @@ class Eyes:
 
     def _vision_recipe(self) -> Recipe:
         settings, program = self._settings, self._program
+        folders = [self._directory.absolute() / name for name in (PICTURES_FOLDER, ENGINES_FOLDER)]
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
         named = [settings.camera.source, settings.model.name]
         read = [str(Path(each).expanduser().absolute().parent) for each in named if each.endswith(".onnx")]
         if not program.brings_camera and self._ring is None:
@@ -242,10 +247,9 @@ class Eyes:
         confinement = Confinement(
             module=program.module,
             read=(*read, str(self._directory.absolute() / MODELS_FOLDER), *program.read),
-            write=(str(self._directory.absolute() / PICTURES_FOLDER), *program.write),
+            write=(*(str(folder) for folder in folders), *program.write),
             arguments=program.arguments,
         )
-        (self._directory / PICTURES_FOLDER).mkdir(mode=0o700, exist_ok=True)
         return Recipe(
             name="vision",
             command=lambda: confined_command(confinement),
@@ -258,7 +262,16 @@ class Eyes:
         self._before = self.figures  # what the process before has counted stays counted
         self._figures = VisionFigures()
         ring: RingAddress | None = self._ring.address if self._ring is not None else None
-        return line_of(Begin(self._settings, str(self._directory.absolute()), ring, self._state or None, self._max_fps))
+        return line_of(
+            Begin(
+                settings=self._settings.for_vision(),
+                directory=str(self._directory.absolute()),
+                ring=ring,
+                resume=self._state or None,
+                ids_after=self._greatest_id,
+                max_fps=self._max_fps,
+            )
+        )
 
     def _capture_recipe(self, ring: RingHolder) -> Recipe:
         source = self._settings.camera.source

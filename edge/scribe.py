@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from edge.builder import Draft, DraftBuilder, Urgency
+from edge.identity import IdentityError
 from edge.log import get_logger
-from edge.outbox import OutboxError
+from edge.outbox import OutboxError, Waiting
 from edge.sequence import SequenceError
 from edge.signer import EnvelopeSigner
 from protocol.beacon import Beacon
 from protocol.classes import PERSON
 from protocol.errors import MalformedError
-from protocol.observation import Gap, Observation, Track
+from protocol.observation import Gap, Observation, Position, Track
 from protocol.units import UnixMs
 
 _RETRY_MIN_S: Final = 1.0
@@ -44,6 +45,7 @@ class Scribe:
         self._retry_at_s = 0.0
         self.people = 0
         self.signed = 0
+        self.last_signed: tuple[Waiting, Observation] | None = None  # the last envelope, and the last thing in it
         self.trouble: str | None = None
 
     @property
@@ -60,6 +62,10 @@ class Scribe:
         """What is noted from now on was seen by the model with this SHA-256."""
         self._builder.use_model(digest)
 
+    def move_to(self, position: Position) -> None:
+        """The device is at ``position``, coarse already; what is signed from now on says so."""
+        self._builder.move_to(position)
+
     def note(self, observations: Iterable[Observation]) -> None:
         """Take in what vision, sensors and the device itself have to say."""
         now_ms = self._now_ms()
@@ -75,7 +81,7 @@ class Scribe:
         try:
             while self._write_once(beacon, urgency):
                 pass
-        except (OutboxError, SequenceError) as error:
+        except (OutboxError, SequenceError, IdentityError) as error:
             self._wait_after(str(error))
         else:
             self.trouble = None
@@ -111,6 +117,7 @@ class Scribe:
         for draft in drafts[1 if told else 0 :]:
             self._builder.sent(draft)
         self.signed += len(envelopes)
+        self.last_signed = envelopes[-1], drafts[-1].observations[-1]
         log.debug(
             "envelopes_signed",
             envelopes=len(envelopes),

@@ -79,6 +79,16 @@ class SequenceLedger:
         """Go on above ``last_used``, the highest number the outbox knows of: this file may be an old copy."""
         self._next = max(self._next, last_used + 1)
 
+    def go_on_after_copy(self, *, boot: int, skipped: int) -> None:
+        """This file is an old copy: go on at ``boot`` and ``skipped`` numbers further, durable on return.
+
+        Raises:
+            SequenceError: it cannot be made durable.
+        """
+        self._next += skipped
+        self._state = _State(boot=max(boot, self._state.boot), used_until=self._next - 1)
+        _write(self._path, self._state)
+
     def take(self) -> int:
         """Return the next number; it is spent, whatever becomes of the envelope.
 

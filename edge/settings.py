@@ -15,7 +15,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.anchors import BootPlace, KeyPlace
-from edge.errors import EdgeError
+from edge.errors import SettingsError as SettingsError  # noqa: PLC0414 - whoever loads settings meets it
+from edge.looking import CameraSettings, LookFor, PrivacySettings, VisionSettings
+from edge.models.choice import ModelSettings
+from edge.models.errors import ModelError
 from edge.sensors.messages import SensingOrder
 from edge.sensors.sensor import PERIOD_MAX_MS, PERIOD_MIN_MS, SensorAddress, SensorError
 from edge.sensors.whereabouts import PlaceRules
@@ -32,10 +35,6 @@ _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 _Positive = Annotated[int, Meta(ge=1, le=2**31)]
 _Port = Annotated[int, Meta(ge=1, le=65_535)]
-
-
-class SettingsError(EdgeError):
-    """The settings are missing, misspelt or impossible; the message says which and what to do."""
 
 
 class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,24 +58,6 @@ class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def public_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
         return _hub_key("more_hubs.key", self.key)
-
-
-class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look through; ``source`` empty: a device with sensors only."""
-
-    source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
-    folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
-    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
-
-
-class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look for."""
-
-    name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
-    threads: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: all cores but one
-    runner: str = ""  # what runs it, in the place of what its manifest says
-    runner_fallback: bool = False  # whether ONNX Runtime may stand in for a runner that cannot work here
-    classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
 
 
 class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -200,6 +181,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     key: KeyPlace = KeyPlace()
     boots: BootPlace = BootPlace()
     camera: CameraSettings = CameraSettings()
+    privacy: PrivacySettings = PrivacySettings()
     model: ModelSettings = ModelSettings()
     sensors: SensorSettings = SensorSettings()
     batch: BatchSettings = BatchSettings()
@@ -221,6 +203,10 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
                 f"uplink.receipts_required = {self.uplink.receipts_required}, but there are {len(hubs)} hubs: "
                 f"add [[more_hubs]] or ask for fewer"
             )
+        try:
+            self.model.publisher_keys()
+        except ModelError as error:
+            raise SettingsError(str(error)) from error
         if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
         try:
@@ -245,6 +231,18 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def hub_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
         return _hub_key("hub", self.hub)
+
+    def for_vision(self) -> VisionSettings:
+        """Return what the vision process is told: no key, no network, no place."""
+        model = self.model
+        look_for = LookFor(
+            name=model.name,
+            threads=model.threads,
+            runner=model.runner,
+            runner_fallback=model.runner_fallback,
+            classes=model.classes,
+        )
+        return VisionSettings(camera=self.camera, model=look_for, privacy=self.privacy)
 
     def owner_address(self) -> bytes:
         """Return the owner's account, 20 bytes.
@@ -324,4 +322,4 @@ def _merged(tables: Mapping[str, object], overrides: Mapping[tuple[str, ...], st
     return merged
 
 
-_LISTS: Final = frozenset({"classes", "sources"})
+_LISTS: Final = frozenset({"classes", "publishers", "sources"})

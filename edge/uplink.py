@@ -13,6 +13,7 @@ from typing import Final
 from edge.connection import Connection, UplinkError
 from edge.enroller import Enroller
 from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
+from edge.identity import IdentityError
 from edge.log import get_logger
 from edge.outbox import OutboxError, Waiting
 from edge.outbox_lane import Lane
@@ -72,6 +73,7 @@ class UplinkState:
     published: int = 0  # envelopes, resends included
     unbelievable: int = 0  # messages that proved nothing
     connections: int = 0  # since the start; more than one: it was lost and found again
+    clock_offset_ms: int | None = None  # this device's time minus the hub's, when the last beacon came
 
 
 class Uplink:
@@ -89,6 +91,8 @@ class Uplink:
         self._beacon: BeaconNotice | None = None
         self._is_connected = False
         self._connections = 0
+        self._beacons_heard = 0  # on this connection
+        self._clock_offset_ms: int | None = None
         self._published = 0
         self._unbelievable = 0
         self._enrollment_sent_s: float | None = None
@@ -105,6 +109,7 @@ class Uplink:
             published=self._published,
             unbelievable=self._unbelievable,
             connections=self._connections,
+            clock_offset_ms=self._clock_offset_ms,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -114,7 +119,7 @@ class Uplink:
             began_s = self._surroundings.monotonic_s()
             try:
                 self._connect_and_serve(stop)
-            except (UplinkError, OutboxError) as error:
+            except (UplinkError, OutboxError, IdentityError) as error:
                 is_settled = self._surroundings.monotonic_s() - began_s > _SETTLED_S
                 failures = 0 if is_settled else failures + 1
                 wait_s = self._wait_s(failures)
@@ -134,6 +139,7 @@ class Uplink:
             log.info("uplink_connected", hub=route.hub.did, host=route.host, port=route.port)
             self._is_connected = True
             self._connections += 1
+            self._beacons_heard = 0
             self._under_way.clear()
             self._enrollment_sent_s = None
             while not stop.is_set():
@@ -191,6 +197,9 @@ class Uplink:
         try:
             if topic == beacon_topic(route.network):
                 self._beacon = believed_beacon(block, hub=route.hub, network=route.network, held=self._beacon)
+                self._beacons_heard += 1
+                if self._beacons_heard > 1:  # the first may be an old one that the broker has kept
+                    self._clock_offset_ms = self._surroundings.now_ms() - self._beacon.relayed_at_ms
             elif topic == receipt_topic(route.network, route.device):
                 receipt = believed_receipt(block, hub=route.hub, network=route.network, device=route.device)
                 self._take_receipt(receipt, block)

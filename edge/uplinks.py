@@ -37,6 +37,7 @@ class UplinksState:
     beacon: BeaconNotice | None  # the newest that any of the hubs has relayed
     published: int  # envelopes, resends included, all hubs together
     unbelievable: int  # messages that proved nothing
+    clock_offset_ms: int | None  # this device's time minus a hub's, at the last beacon
     hubs: tuple[HubState, ...]
 
 
@@ -114,6 +115,9 @@ class Uplinks:
             beacon=max(notices, key=lambda notice: (notice.made_at_ms, notice.relayed_at_ms), default=None),
             published=sum(state.published for state in states),
             unbelievable=sum(state.unbelievable for state in states),
+            clock_offset_ms=next(
+                (state.clock_offset_ms for state in states if state.clock_offset_ms is not None), None
+            ),
             hubs=tuple(
                 HubState(route.hub.did, route.host, route.port, state, lane.tally())
                 for route, state, lane in zip(self._routes, states, self._lanes, strict=True)

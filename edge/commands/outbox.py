@@ -7,12 +7,13 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from edge.adoption import AdoptionError, owner_of
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_WELL, Verbs, add_command, add_group
 from edge.exporting import write_car, write_lines
-from edge.identity import load_key_file
+from edge.keys import open_signer
 from edge.outbox import Outbox, look_into
-from edge.place import KEY_FILE, OUTBOX_FILE
+from edge.place import OUTBOX_FILE
 from edge.settings import load_settings
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.payload import VERSION
@@ -109,9 +110,12 @@ def stats_of(outbox: Outbox, *, now_ms: UnixMs) -> dict[str, Any]:
 def export_blocks(options: Namespace) -> int:
     """Write enrollment and envelopes to a file; print how many envelopes there were."""
     settings = load_settings(options.dir, os.environ)
-    key = load_key_file(options.dir / KEY_FILE)
+    key = open_signer(settings.key, options.dir, os.environ)
+    owner = owner_of(options.dir, settings)
+    if owner is None:
+        raise AdoptionError("nobody owns this device yet, so nothing was signed: `cairn-edge id` shows how to adopt it")
     # A fresh one: a device that has never had a network was never enrolled, and the latest by its time holds.
-    enrollment = seal_enrollment(Enrollment(VERSION, settings.network, settings.owner_address(), clock_ms()), key)
+    enrollment = seal_enrollment(Enrollment(VERSION, settings.network, owner, clock_ms()), key)
     outbox = look_into(options.dir / OUTBOX_FILE)
     try:
         if options.file.suffix == ".car":
