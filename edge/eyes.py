@@ -16,10 +16,10 @@ import msgspec
 from edge.capture_order import CaptureOrder, is_live
 from edge.confine import Confinement, confined_command
 from edge.log import get_logger
+from edge.looking import VisionSettings
 from edge.memory import rss_kib
 from edge.picture_ring import RingHolder
 from edge.place import ENGINES_FOLDER, MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
-from edge.settings import EdgeSettings
 from edge.supervisor import Child, Recipe
 from edge.wire import (
     Begin,
@@ -80,7 +80,7 @@ class Glance:
 class Eyes:
     """Vision and capture as one; `look` is called often."""
 
-    def __init__(self, settings: EdgeSettings, directory: Path, program: VisionProgram) -> None:
+    def __init__(self, settings: VisionSettings, directory: Path, program: VisionProgram, *, rss_max_kib: int) -> None:
         """Prepare; the first `look` starts what is needed."""
         self._settings = settings
         self._directory = directory
@@ -90,7 +90,7 @@ class Eyes:
         self._max_fps: float | None = None
         self._greatest_id = 0
         self._is_excused = False  # it is clear why the vision process ends next
-        self._rss_max_kib = settings.care.vision_rss_max_mib << 10
+        self._rss_max_kib = rss_max_kib
         self._figures = VisionFigures()
         self._before = VisionFigures()  # of the vision processes that are gone
         self._heard_at_s = 0.0
@@ -308,7 +308,7 @@ class Eyes:
         ring: RingAddress | None = self._ring.address if self._ring is not None else None
         return line_of(
             Begin(
-                settings=self._settings.for_vision(),
+                settings=self._settings,
                 directory=str(self._directory.absolute()),
                 ring=ring,
                 resume=self._state or None,
