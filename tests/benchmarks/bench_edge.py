@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -92,7 +93,7 @@ class Bench:
                 pipeline.append(run.fps)
                 raw.append(self._raw_fps(cores))
                 self._say(f"{name}, turn {turn + 1}: raw {raw[-2]:.1f} and {raw[-1]:.1f}, pipeline {run.fps:.1f} fps")
-            between = [(before + after) / 2 for before, after in zip(raw, raw[1:], strict=False)]
+            between = [(before + after) / 2 for before, after in pairwise(raw)]
             ratios = [mine / theirs for mine, theirs in zip(pipeline, between, strict=True)]
             figures[f"pipeline_to_raw_{name}"] = round(statistics.median(ratios), 3)
             figures[f"raw_fps_{name}"] = round(statistics.median(raw), 1)
@@ -157,7 +158,7 @@ class Bench:
         )
         command = [str(Path(sys.executable).with_name("cairn-edge")), "run", "--verbose", "--dir", str(home)]
         with log.open("wb") as stderr:
-            started_s = time.time()
+            started_s = time.time_ns() / 1e9
             agent = subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
@@ -185,7 +186,7 @@ class Bench:
             status=status,
             keeper_rss_mib=round(keeper, 1),
             total_rss_mib=round(total, 1),
-            first_signed_s=_moment(log, "envelope_signed") - started_s,
+            first_signed_s=_moment(log, "envelopes_signed") - started_s,
             people=told["people"],
         )
 
@@ -235,7 +236,7 @@ def _moment(log: Path, event: str) -> float:
     for line in log.read_text().splitlines():
         if f"event='{event}'" in line:
             stamp = line.split("timestamp='", 1)[1].split("'", 1)[0]
-            return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+            return datetime.fromisoformat(stamp).timestamp()
     raise RuntimeError(f"{event} is not in the log: {log.read_text()[-1_000:]}")
 
 
