@@ -22,7 +22,7 @@ _SIDE_RATIO_MAX = 1.8
 _SIDE_RATIO_BLIND_MAX = 1.25  # where it may be anywhere, its size must tell
 _PART_OVERLAP_MIN = 0.5
 _WEAK_WORTH = 0.7
-_HIDDEN_SHARE = 0.5  # of the box
+_HIDDEN_SHARE = 0.4  # of the box: with so little left of it a detector often finds nothing
 _GROWTH_MAX = 2.2  # of the area, from one look to the next
 _KNOWN_MS = 1_000  # for so long a track's size is known well
 

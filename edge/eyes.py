@@ -43,6 +43,9 @@ _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before t
 _WORKING_MAX_MS: Final = 20_000  # for one frame
 _CAPTURE_START_S: Final = 30.0
 
+# Pools that would sit on memory and never have work: the model's own threads are the settings' business.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
 log = get_logger()
 
 
@@ -299,7 +302,7 @@ class Eyes:
             command=lambda: confined_command(confinement),
             greeting=self._greeting,
             inherited=self._ring.reader_descriptors if self._ring is not None else (),
-            environment=program.environment,
+            environment={**_ONE_THREAD, **program.environment},
         )
 
     def _greeting(self) -> bytes:

@@ -209,8 +209,7 @@ class Track:
             self.motion.correct(place, at_ms)
             self._remember_pace(at_ms)
         if self._off_anchor() > watch.still_reach:
-            x, y, _, _ = place_of(detection.box_px)
-            self.anchor, self.anchor_at_ms = (x, y), at_ms
+            self.anchor, self.anchor_at_ms = self.motion.place[:2], at_ms
         self.tread(watch, at_ms)
         return closed
 
@@ -267,9 +266,9 @@ class Track:
         return Kalman((x, y, width, height), at_ms, steps=_SETTLED_STEPS)
 
     def _off_anchor(self) -> float:
-        """Return how far from its spot it was last seen, in mean sides of the box."""
-        x, y, width, height = place_of(self.last_box)
-        return float(((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5) / ((width + height) / 2)
+        """Return how far from its spot it is, in mean sides of the box; by the filter, which no single box misleads."""
+        x, y, _, _ = self.motion.place
+        return float(((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5) / self.motion.side_px
 
     def _feet(self) -> tuple[tuple[float, float], float]:
         x, y, _, height = self.motion.place
