@@ -3,13 +3,9 @@
 from itertools import count, islice
 
 import pytest
-from edge.detector.yolox import YoloxDetector
 
 from edge.detector.manifest import load_manifest
-<<<<<<< HEAD
-=======
 from edge.detector.model import ModelDetector
->>>>>>> counting
 from edge.finished import Seen
 from edge.pipeline import Pipeline, PipelineSettings
 from edge.tracker import Tracker
