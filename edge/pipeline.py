@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edge.camera.frame import Camera, CameraError, Frame
-from edge.detector.detection import Detection, Detector
+from edge.detector.detection import AheadDetector, Detection, Detector
 from edge.finished import FinishedTrack, Seen
 from edge.gate import Gate
 from edge.masks import Masks
@@ -68,6 +68,7 @@ class Pipeline:
         self._stopwatch_ns = stopwatch_ns
         self._times = InferenceTimes()
         self._stats = PipelineStats()
+        self.tracked_read_at_ns = 0  # `Frame.read_at_ns` of the frame that the tracker saw last
 
     @property
     def stats(self) -> PipelineStats:
@@ -112,12 +113,52 @@ class Pipeline:
             CameraError: the camera is gone. Open tracks stay open: take their `ending`, or hand `state` on.
             ModelError: the detector refused a frame.
         """
+        detector = self._detector
+        # The gate must know what the frame before has shown; without it the model need never wait for the rest.
+        if self._gate is None and isinstance(detector, AheadDetector):
+            yield from self._batches_ahead(stop, detector)
+        else:
+            for frame in self._frames(stop):
+                yield self._counted(self._take(frame))
+        yield self.ending()
+
+    def _batches_ahead(self, stop: Callable[[], bool], detector: AheadDetector) -> Iterator[tuple[Seen, ...]]:
+        """Yield what happened after each frame, one frame late: the model already works on the next one."""
+        under_way: Frame | None = None
+        try:
+            for frame in self._frames(stop):
+                if under_way is not None and self._is_step_back(frame.captured_at_ms):
+                    yield self._late(under_way, detector)
+                    under_way = None
+                painted, ended = self._prepared(frame)
+                if ended:
+                    yield self._counted(ended)
+                if self._stuck.is_stuck(painted.image_bgr, painted.captured_at_ms):
+                    continue
+                detector.submit(painted.image_bgr)
+                if under_way is not None:
+                    yield self._late(under_way, detector)
+                under_way = painted
+        except CameraError:
+            if under_way is not None:
+                yield self._late(under_way, detector)
+            raise
+        if under_way is not None:
+            yield self._late(under_way, detector)
+
+    def _late(self, frame: Frame, detector: AheadDetector) -> tuple[Seen, ...]:
+        return self._counted(self._track(frame, detector.result(), took_us=detector.took_us))
+
+    def _frames(self, stop: Callable[[], bool]) -> Iterator[Frame]:
+        """Yield the frames that the rate lets through, until the source ends or ``stop()``."""
         while not stop():
             frame = self._camera.read()
             if frame is None:
-                break
-            yield self._counted(self._take(frame))
-        yield self.ending()
+                return
+            if self._rate.lets_through(frame.captured_at_ms):
+                yield frame
+            else:
+                self._stats = replace(self._stats, skipped=self._stats.skipped + 1)
 
     def ending(self) -> tuple[Seen, ...]:
         """End and return every open track."""
@@ -125,27 +166,31 @@ class Pipeline:
 
     def _take(self, frame: Frame) -> tuple[Seen, ...]:
         at_ms = frame.captured_at_ms
-        if not self._rate.lets_through(at_ms):
-            self._stats = replace(self._stats, skipped=self._stats.skipped + 1)
-            return ()
+        frame, ended = self._prepared(frame)
+        if self._stuck.is_stuck(frame.image_bgr, at_ms):
+            return ended  # time in which nobody looks; the tracker knows what to make of it
+        if self._gate is not None and not self._gate.wants(frame.image_bgr, at_ms, self._tracker):
+            self._tracker.rest(at_ms)
+            return ended
+        started_ns = self._stopwatch_ns()
+        found = self._detector.detect(frame.image_bgr)
+        return ended + self._track(frame, found, took_us=(self._stopwatch_ns() - started_ns) // 1000)
+
+    def _prepared(self, frame: Frame) -> tuple[Frame, tuple[Seen, ...]]:
+        """Return the frame with its masks painted, and what ended because the clock has stepped back."""
+        at_ms = frame.captured_at_ms
         if self._resume is not None:
             self._tracker.resume(self._resume, at_ms)
             self._resume = None
         frame = replace(frame, image_bgr=self._masks.paint(frame.image_bgr))
         ended = self._step_back() if self._is_step_back(at_ms) else ()
         self._stats = replace(self._stats, frames=self._stats.frames + 1, last_frame_at_ms=at_ms)
-        if self._stuck.is_stuck(frame.image_bgr, at_ms):
-            return ended  # time in which nobody looks; the tracker knows what to make of it
-        if self._gate is not None and not self._gate.wants(frame.image_bgr, at_ms, self._tracker):
-            self._tracker.rest(at_ms)
-            return ended
-        height, width = frame.image_bgr.shape[:2]
-        return ended + self._tracker.update(self._detect(frame), at_ms, frame_px=(width, height))
+        return frame, ended
 
-    def _detect(self, frame: Frame) -> tuple[Detection, ...]:
-        started_ns = self._stopwatch_ns()
-        detections = self._wanted(self._detector.detect(frame.image_bgr))
-        took_us = (self._stopwatch_ns() - started_ns) // 1000
+    def _track(self, frame: Frame, found: tuple[Detection, ...], *, took_us: int) -> tuple[Seen, ...]:
+        """Let the tracker know what was found in ``frame``."""
+        self.tracked_read_at_ns = frame.read_at_ns
+        detections = self._wanted(found)
         self._times.add(took_us)
         before = self._stats
         self._stats = replace(
@@ -154,7 +199,8 @@ class Pipeline:
             detections=before.detections + len(detections),
             inference_us=before.inference_us + took_us,
         )
-        return detections
+        height, width = frame.image_bgr.shape[:2]
+        return self._tracker.update(detections, frame.captured_at_ms, frame_px=(width, height))
 
     def _is_step_back(self, at_ms: UnixMs) -> bool:
         return self._stats.last_frame_at_ms is not None and at_ms <= self._stats.last_frame_at_ms

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 from typing import Final, Self
@@ -25,6 +26,7 @@ from edge.detector.detection import Detector, ModelError
 from edge.detector.model import ModelDetector
 from edge.detector.session import SessionOptions
 from edge.log import configure_log, get_logger
+from edge.masks import MaskError, Masks
 from edge.memory import give_back, peak_rss_kib, rss_kib
 from edge.opening import open_named_model, open_timed_camera
 from edge.pipeline import Pipeline
@@ -34,6 +36,7 @@ from edge.wire import Begin, Failed, Halt, Order, Over, Pace, Picture, Pulse, Re
 from protocol.observation import Crossing, Stay, Track
 
 _PULSE_S: Final = 1.0
+_PAUSED_FPS: Final = 0.01
 _SETTLED_NS: Final = 3_000_000_000  # after this long everything that runs has run
 
 log = get_logger()
@@ -71,13 +74,13 @@ def serve(*, open_source: OpenSource, open_detector: OpenDetector) -> int:
             detector = open_detector(begin)
             pipeline = build_pipeline(begin.settings, camera, detector, resume=begin.resume, ids_after=begin.ids_after)
             if begin.max_fps is not None:
-                pipeline.set_max_fps(begin.max_fps)
-            sight = Sight(pipeline, camera, speaker)
+                pipeline.set_max_fps(max(begin.max_fps, _PAUSED_FPS))
+            sight = Sight(pipeline, camera, speaker, masks=Masks(begin.settings.privacy.masks))
             speaker.say(_ready(detector, begin))
             threading.Thread(target=sight.obey, args=(orders,), name="orders", daemon=True).start()
             threading.Thread(target=sight.beat, name="pulse", daemon=True).start()
             sight.look()
-    except (CameraError, ModelError) as error:
+    except (CameraError, MaskError, ModelError) as error:
         speaker.say(Failed(str(error), is_final=begin.ring is None, is_model=isinstance(error, ModelError)))
         return 1
     return 0
@@ -117,7 +120,6 @@ class WatchedCamera:
         self.between_frames: Callable[[], None] = lambda: None
         self.on_frame: Callable[[Frame], None] = lambda _frame: None
         self.is_halted = False
-        self.read_at_ns = 0  # CLOCK_MONOTONIC, of the last frame
 
     @property
     def working_ms(self) -> int:
@@ -143,7 +145,7 @@ class WatchedCamera:
             raise HaltedError
         if frame is not None:
             self._working_since_ns = time.monotonic_ns()
-            self.read_at_ns = frame.read_at_ns or self._working_since_ns
+            frame = replace(frame, read_at_ns=frame.read_at_ns or self._working_since_ns)
             self.on_frame(frame)
         return frame
 
@@ -166,11 +168,12 @@ class WatchedCamera:
 class Sight:
     """One pipeline at work: what it sees is told between frames, together with the tracks that are open then."""
 
-    def __init__(self, pipeline: Pipeline, camera: WatchedCamera, speaker: Speaker) -> None:
+    def __init__(self, pipeline: Pipeline, camera: WatchedCamera, speaker: Speaker, *, masks: Masks) -> None:
         """Put the parts together; `look` begins."""
         self._pipeline = pipeline
         self._camera = camera
         self._speaker = speaker
+        self._masks = masks
         self._events: list[Track | Crossing | Stay] = []
         self._pulse_due_ns = 0
         self._began_ns: int | None = time.monotonic_ns()
@@ -202,7 +205,8 @@ class Sight:
         for line in orders:
             match msgspec.json.decode(line, type=Order):
                 case Pace(max_fps):
-                    self._pipeline.set_max_fps(max_fps)
+                    # A pause is a very slow pace: the tracks stay, and the camera goes on being emptied.
+                    self._pipeline.set_max_fps(None if max_fps is None else max(max_fps, _PAUSED_FPS))
                 case Picture(path):
                     self._picture_path = Path(path)
                 case Halt():
@@ -222,7 +226,7 @@ class Sight:
         now_ns = time.monotonic_ns()
         if self._events:
             events, self._events = tuple(self._events), []
-            self._speaker.say(Seen(events, self._camera.read_at_ns, self._pipeline.state()))
+            self._speaker.say(Seen(events, self._pipeline.tracked_read_at_ns, self._pipeline.state()))
         elif now_ns >= self._pulse_due_ns:
             self._pulse_due_ns = now_ns + int(_PULSE_S * 1e9)
             self._speaker.say(Pulse(self._figures(), 0, self._pipeline.state()))
@@ -234,7 +238,7 @@ class Sight:
     def _draw(self, frame: Frame) -> None:
         path, self._picture_path = self._picture_path, None
         if path is not None:
-            write_blurred(frame.image_bgr, path)
+            write_blurred(self._masks.paint(frame.image_bgr.copy()), path)
             self._pictures += 1
 
     def _figures(self) -> VisionFigures:

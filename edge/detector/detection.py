@@ -1,7 +1,7 @@
 """What a detector says about one frame, the seam behind which every detector stands, and its one error."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -59,5 +59,31 @@ class Detector(Protocol):
 
         Raises:
             ModelError: the frame has another shape, or the model answered with something that is not boxes.
+        """
+        ...
+
+
+@runtime_checkable
+class AheadDetector(Detector, Protocol):
+    """A detector that works on the next frame while somebody deals with what it found in the one before."""
+
+    @property
+    def took_us(self) -> int:
+        """How long the last frame took: preprocessing, model and box decoding together."""
+        ...
+
+    def submit(self, frame_bgr: BgrFrame) -> None:
+        """Begin to work on a frame. At most two may be under way.
+
+        Raises:
+            ModelError: the frame has another shape.
+        """
+        ...
+
+    def result(self) -> tuple[Detection, ...]:
+        """Wait for the frame that was submitted first; return what `detect` would.
+
+        Raises:
+            ModelError: see `detect`.
         """
         ...

@@ -32,11 +32,13 @@ class Boxes:
 
 def ensure_finite(*tensors: Tensor) -> None:
     """Raise ModelError where a tensor holds NaN or infinity."""
-    # Sums of float32 in float64 do not overflow, and any NaN or infinity survives them: one pass, no copy.
-    with np.errstate(invalid="ignore"):  # infinity minus infinity
-        is_finite = all(np.isfinite(tensor.sum(dtype=np.float64)) for tensor in tensors)
-    if not is_finite:
-        raise ModelError("The model answered with NaN or infinity: the file is broken; add the model again.")
+    # One pass, no copy: any NaN or infinity survives a sum. The dot product is eight times as fast (BLAS) but may
+    # overflow on large numbers; sums of float32 in float64 do not.
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity minus infinity
+        for tensor in tensors:
+            flat = tensor.ravel()
+            if not np.isfinite(np.dot(flat, flat)) and not np.isfinite(tensor.sum(dtype=np.float64)):
+                raise ModelError("The model answered with NaN or infinity: the file is broken; add the model again.")
 
 
 def ensure_scores(scores: Tensor) -> None:
@@ -76,6 +78,8 @@ def softmax(logits: FloatArray) -> FloatArray:
 def suppress(boxes: Boxes, *, iou_max: float) -> Boxes:
     """Return the boxes of which no more confident box of the same class covers more than ``iou_max``."""
     count = len(boxes.scores)
+    if count < 2:
+        return boxes
     overlaps = pairwise_iou(boxes.corners, boxes.corners) > iou_max
     overlaps &= boxes.labels[:, None] == boxes.labels[None, :]
     is_alive = np.ones(count, dtype=bool)
