@@ -103,19 +103,18 @@ scratch=$opt/.scratch
 systemctl=${CAIRN_SYSTEMCTL:-}
 if [ -z "$systemctl" ] && [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl=systemctl; fi
 
-# The uid of the user cairn in this root; nothing where there is none.
-cairn_uid() {
+# UID:GID of the user cairn in this root; nothing where there is none.
+cairn_ids() {
     if [ -n "$root" ]; then
-        awk -F: '$1 == "cairn" { print $3 }' "$root/etc/passwd" 2>/dev/null || :
-    else
-        id -u cairn 2>/dev/null || :
+        awk -F: '$1 == "cairn" { print $3 ":" $4 }' "$root/etc/passwd" 2>/dev/null || :
+    elif id -u cairn >/dev/null 2>&1; then
+        echo "$(id -u cairn):$(id -g cairn)"
     fi
 }
 
 # Run a command with the rights the agent will have, where this can be done.
 as_cairn() {
-    as_uid=$(cairn_uid)
-    if [ "$(id -u)" = 0 ] && [ -n "$as_uid" ] && [ -z "$root" ]; then
+    if [ "$(id -u)" = 0 ] && [ -z "$root" ] && [ -n "$(cairn_ids)" ]; then
         setpriv --reuid=cairn --regid=cairn --init-groups --no-new-privs env HOME="$state" "$@"
     else
         "$@"
@@ -130,7 +129,7 @@ make_user() {
     else
         prefix=""
     fi
-    if [ -z "$(cairn_uid)" ]; then
+    if [ -z "$(cairn_ids)" ]; then
         step "Making the system user cairn"
         # shellcheck disable=SC2086 # two words or none
         useradd $prefix --system --user-group --home-dir /var/lib/cairn --no-create-home --shell /usr/sbin/nologin cairn ||
@@ -150,9 +149,9 @@ make_state_directory() {
         mkdir -p "$state"
         chmod 700 "$state"
     fi
-    owner=$(cairn_uid)
+    owner=$(cairn_ids)
     # Not what is inside: whose files those are is the owner's business.
-    if [ -n "$owner" ] && [ "$(id -u)" = 0 ]; then chown "$owner:" "$state"; fi
+    if [ -n "$owner" ] && [ "$(id -u)" = 0 ]; then chown "$owner" "$state"; fi
 }
 
 # -------------------------------------------------------------------------------------------------------- removal
@@ -170,10 +169,10 @@ remove_all() {
     step "Removed $opt, $command and the service"
     if [ "$is_purge" = yes ]; then
         rm -rf "$state"
-        if [ -z "$root" ] && [ -n "$(cairn_uid)" ]; then userdel cairn || :; fi
+        if [ -z "$root" ] && [ -n "$(cairn_ids)" ]; then userdel cairn || :; fi
         step "Removed $state: the key of this device is gone for ever, unless you have a copy"
     elif [ -d "$state" ]; then
-        step "Kept $state and the user cairn: the device's key is there, and what no hub has yet. --purge removes them"
+        step "Kept $state: the device's key is in it, and what no hub has yet. --purge removes it, and the user cairn"
     fi
 }
 
