@@ -12,7 +12,11 @@ _SEED_BYTES: Final = 32
 _OTHERS: Final = 0o077
 
 
-class KeyFileError(EdgeError):
+class IdentityError(EdgeError):
+    """The device's key cannot be had or does not sign; the message says what to do. The family of every signer."""
+
+
+class KeyFileError(IdentityError):
     """The key file is missing, unsafe or not a key; the message says what to do and never shows the key."""
 
 
@@ -24,17 +28,11 @@ def create_key_file(path: Path) -> KeyPair:
     """
     seed = secrets.token_bytes(_SEED_BYTES)
     try:
-        # O_EXCL: two starts at once must not both believe they made the key.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_private(path, seed.hex().encode() + b"\n")
     except FileExistsError as error:
         raise KeyFileError(f"{path} already holds a key; move it away first if this is to be a new device") from error
     except OSError as error:
         raise KeyFileError(f"cannot create {path}: {error.strerror}; choose a directory you may write to") from error
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(seed.hex() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    sync_directory(path.parent)
     return KeyPair(seed)
 
 
@@ -45,23 +43,49 @@ def load_key_file(path: Path) -> KeyPair:
         KeyFileError: missing, readable by others, or not 64 hexadecimal digits.
     """
     try:
-        with path.open("r", encoding="ascii", errors="replace") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            text = file.read(_SEED_BYTES * 2 + 2)
+        raw = read_private(path, at_most=_SEED_BYTES * 2 + 2)
     except FileNotFoundError as error:
         raise KeyFileError(f"there is no key at {path}; run `cairn-edge init` first") from error
     except OSError as error:
         raise KeyFileError(f"cannot read {path}: {error.strerror}") from error
-    if mode & _OTHERS:
-        raise KeyFileError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`")
     try:
-        seed = bytes.fromhex(text.strip())
+        seed = bytes.fromhex(raw.decode("ascii").strip())
     except ValueError:
         seed = b""
     if len(seed) != _SEED_BYTES:
         # No cause is chained: a traceback must not carry the text of the file.
         raise KeyFileError(f"{path} is not a key file (64 hexadecimal digits); restore it from your copy")
     return KeyPair(seed)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Make the file ``path``, for its owner's eyes alone, durable on return. It must not be there yet.
+
+    Raises:
+        FileExistsError: it is.
+        OSError: not written.
+    """
+    # O_EXCL: two starts at once must not both believe they made it.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
+
+
+def read_private(path: Path, *, at_most: int) -> bytes:
+    """Return the first ``at_most`` bytes of a file that nobody but its owner can read.
+
+    Raises:
+        KeyFileError: others can.
+        OSError: missing or unreadable.
+    """
+    with path.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode & 0o777
+        if mode & _OTHERS:
+            raise KeyFileError(f"{path} can be read by others (mode {mode:04o}); run `chmod 600 {path}`")
+        return file.read(at_most)
 
 
 def sync_directory(directory: Path) -> None:

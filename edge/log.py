@@ -60,6 +60,11 @@ def configure_log(*, is_verbose: bool, **bound: object) -> None:
     _told.bound = bound
 
 
+def silence_log() -> None:
+    """Tell nothing any more: somebody else does the talking."""
+    _told.level = max(_LEVELS.values()) + 1
+
+
 def _tell(level: str, event: str, values: dict[str, object]) -> None:
     if _LEVELS[level] < _told.level:
         return

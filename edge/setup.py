@@ -2,17 +2,21 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from edge.anchors import KeyPlace
 from edge.errors import EdgeError
 from edge.identity import create_key_file, load_key_file, sync_directory
+from edge.keys import create_signer, has_key, open_signer
+from edge.place import SEQUENCE_FILE
 from edge.sequence import SequenceLedger, read_ledger
-from protocol.identity import KeyPair
+from protocol.identity import KeyPair, Signer
 
 _DIGITS_MAX: Final = 30
+S = TypeVar("S", bound=Signer)
 
 
 class SetupError(EdgeError):
@@ -20,13 +24,24 @@ class SetupError(EdgeError):
 
 
 def set_up(directory: Path, text: str, *, key_name: str, sequence_name: str, settings_name: str) -> KeyPair:
-    """Make the device in ``directory`` with the settings ``text``; a key that is there already is kept.
+    """Make the device in ``directory`` with the settings ``text``; a key file that is there already is kept.
+
+    Raises:
+        SetupError: see `found`.
+        KeyFileError, SequenceError: a key or sequence file is there and cannot be trusted.
+    """
+    key, sequence = directory / key_name, directory / sequence_name
+    return found(directory, text, settings_name=settings_name, make_key=lambda: _key_with_sequence(key, sequence))
+
+
+def found(directory: Path, text: str, *, settings_name: str, make_key: Callable[[], S]) -> S:
+    """Make the device in ``directory`` with the settings ``text`` and whatever ``make_key`` puts there.
 
     The settings file comes last: a directory that has one is complete.
 
     Raises:
         SetupError: it is a device already, the directory cannot be written, or the text is not UTF-8.
-        KeyFileError, SequenceError: a key or sequence file is there and cannot be trusted.
+        EdgeError: what ``make_key`` raises.
     """
     settings_path = directory / settings_name
     if settings_path.exists():
@@ -37,7 +52,7 @@ def set_up(directory: Path, text: str, *, key_name: str, sequence_name: str, set
         raise SetupError("a name on the command line is not UTF-8: rename the file and give its new name") from error
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = _key_with_sequence(directory / key_name, directory / sequence_name)
+        key = make_key()
         draft = settings_path.with_name(settings_name + ".new")
         with draft.open("wb") as file:
             file.write(settings)
@@ -50,8 +65,32 @@ def set_up(directory: Path, text: str, *, key_name: str, sequence_name: str, set
     return key
 
 
-def _key_with_sequence(key_path: Path, sequence_path: Path) -> KeyPair:
+def key_with_sequence(
+    place: KeyPlace, directory: Path, environment: Mapping[str, str], *, is_unused: bool = False
+) -> Signer:
+    """Return the key at ``place``, made if it is not there yet, with the sequence file that must go with it.
+
+    ``is_unused`` is the owner's word that a key which is in the token already has never signed an envelope.
+
+    Raises:
+        SetupError: the token holds the key, and what numbers it used is not known.
+        IdentityError, SequenceError: a key or sequence file is there and cannot be trusted.
+    """
+    sequence_path = directory / SEQUENCE_FILE
+    is_there = has_key(place, directory, environment)
+    if is_there and place.source != "file" and not sequence_path.exists() and not is_unused:
+        raise SetupError(
+            f"the token holds a key {place.label!r} already, and without its sequence file a number could be used "
+            f"twice: choose another --key-label, or say --key-is-unused if it never signed"
+        )
     # The sequence file first: a key without one must never sign, and a sequence file without a key harms nobody.
+    if not sequence_path.exists() and (not is_there or place.source != "file"):
+        SequenceLedger.create(sequence_path)
+    read_ledger(sequence_path)
+    return (open_signer if is_there else create_signer)(place, directory, environment)
+
+
+def _key_with_sequence(key_path: Path, sequence_path: Path) -> KeyPair:
     if key_path.exists():
         read_ledger(sequence_path)
         return load_key_file(key_path)

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 
 from firmware_sim.children import ChildError, Children
@@ -34,9 +36,13 @@ class Waiter:
         deadline_s = time.monotonic() + within_s
         while time.monotonic() < deadline_s:
             self.children.check()
-            if is_so():
-                return
-            self.stage.note(self._what_goes_on())
+            try:
+                if is_so():
+                    return
+                self.stage.note(self._what_goes_on())
+            except HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:  # busy at this moment is no failure
+                    raise
             time.sleep(_POLL_S)
         raise ChildError(f"the network did not get there within {within_s:.0f} s; logs are in {self.children.logs}")
 

@@ -8,6 +8,8 @@ import pytest
 import structlog
 from pytest_socket import disable_socket, enable_socket
 
+from edge.log import configure_log
+
 ROOT = Path(__file__).resolve().parent.parent
 _WITHOUT_SOCKETS = {"unit", "property", "architecture"}
 
@@ -25,6 +27,7 @@ def _logs_as_told_by_no_other_test() -> Iterator[None]:
     """A command line tested in-process sends the logs to its own stderr, which is closed after its test."""
     yield
     structlog.reset_defaults()
+    configure_log(is_verbose=False)
 
 
 @pytest.fixture(scope="session")

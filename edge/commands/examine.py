@@ -1,24 +1,32 @@
-"""``doctor`` and ``replay``: what is wrong, and what would be counted."""
+"""``doctor``, ``status`` and ``replay``: what is wrong, how it is, and what would be counted."""
 
 from argparse import ArgumentParser
 from typing import Final
 
+from edge.commands import status
 from edge.commands.words import Verbs, add_command, later
 
 _DEFAULT_CLASSES: Final = "person,bicycle,car,motorcycle,bus,truck"
 
 
 def add_to(verbs: Verbs, common: ArgumentParser) -> None:
-    """Add ``doctor`` and ``replay``."""
-    add_command(
+    """Add ``doctor``, ``status`` and ``replay``."""
+    _add_doctor(verbs, common)
+    status.add_to(verbs, common)
+    _add_replay(verbs, common)
+
+
+def _add_doctor(verbs: Verbs, common: ArgumentParser) -> None:
+    parser = add_command(
         verbs,
         common,
         "doctor",
         later("edge.commands.doing.doctor:doctor"),
         says="check everything, say what to do",
-        example="doctor --dir ./door",
+        example="doctor --fix --dir ./door",
     )
-    _add_replay(verbs, common)
+    parser.add_argument("--fix", action="store_true", help="mend what is safe to mend, say what was done, look again")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of one line a check")
 
 
 def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
@@ -27,12 +35,17 @@ def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
         common,
         "replay",
         later("edge.commands.doing.replay:replay_video"),
-        says="count what a video shows, offline; JSON on stdout",
+        says="count what a video shows, offline; JSON on stdout. Lines, zones and masks: those of the device in --dir",
         example="replay street.mp4 --model yolox_nano.onnx",
     )
     parser.add_argument("video", metavar="VIDEO")
     parser.add_argument("--model", default="yolox-nano", help="name in the model store, or path of an .onnx file")
     parser.add_argument(
         "--classes", default=_DEFAULT_CLASSES, help=f"what to count (default {_DEFAULT_CLASSES}; '' all)"
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("auto", "off"),
+        help="auto: the model rests while nothing moves; off: it sees every frame (default: as the device's settings)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for the model (default 1)")

@@ -1,1 +1,1 @@
-"""Finding things in one frame: the detector seam, the model manifest, and the YOLOX adapter."""
+"""Finding things in one frame: the detector, its runners and decoders, and the model manifest."""

@@ -33,7 +33,7 @@ def selftest(detector: Detector, manifest: ModelManifest, *, folder: Path) -> No
     if problem:
         raise ModelError(
             f"{manifest.name} fails its self-test: {problem}. The file and its manifest do not belong together: "
-            "check colour, scale, resize and strides, or add the model again."
+            "check adapter, colour, scale, resize and strides, or add the model again."
         )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 
 from edge.detector.manifest import parse_manifest
+from edge.detector.model import ModelDetector
 from edge.detector.selftest import selftest
-from edge.detector.yolox import YoloxDetector
 from firmware_sim.scenes import Scene
 from firmware_sim.training.accuracy import accuracy
 from firmware_sim.training.samples import CLASSES, HELD_OUT_SEEDS, Sample, samples
@@ -47,7 +47,7 @@ def ship(folder: Path, *, training: dict[str, int]) -> dict[str, Any]:
     truth = [(class_name(sight.passer.class_id), sight.box_px) for sight in sights]
     text = _manifest(model, truth)
     manifest = parse_manifest(text, origin=f"{NAME}.toml")
-    detector = YoloxDetector(model, manifest)
+    detector = ModelDetector(model, manifest)
     frames = held_out_frames()
     measured = accuracy(detector, frames, threshold_ppm=SURE_PPM)
     report = {

@@ -9,8 +9,10 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from hub.http import problems
+from hub.http.adoptions import build_adoptions
 from hub.http.api import build_api
 from hub.http.desk import Desk
+from hub.http.models import build_models
 from hub.http.published import build_gateway
 
 _POLICY: Final = (
@@ -32,7 +34,9 @@ def create_app(desk: Desk) -> FastAPI:
     app = FastAPI(title="Cairn hub", version=desk.facts.version, docs_url=None, redoc_url=None)
     problems.install(app)
     app.include_router(build_api(desk))
+    app.include_router(build_models(desk))
     app.include_router(build_gateway(desk))
+    app.include_router(build_adoptions(desk))
 
     @app.middleware("http")
     async def guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:

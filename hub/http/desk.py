@@ -6,7 +6,9 @@ from pathlib import Path
 
 from hub.broker.address import BrokerAddress
 from hub.domain.schedule import EpochSchedule
+from hub.ingest.adoptions import AdoptionRelay
 from hub.ingest.gauges import IntakeReadings
+from hub.models import Shelf
 from hub.pinning.pinner import Pinner
 from hub.store.store import Store
 from protocol.identity import PublicKey
@@ -42,12 +44,14 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Everything an endpoint may look at; nothing it may change."""
+    """Everything an endpoint may look at; nothing it may change, but one thing it may pass on."""
 
     facts: HubFacts
     store: Store
     pinner: Pinner
     car_folders: tuple[Path, ...]  # where segments and epoch CARs lie
+    shelf: Shelf
     console: Path  # the built page, if it was built
     clock: Callable[[], UnixMs]
     pulse: Callable[[], Pulse]
+    adoptions: AdoptionRelay | None = None  # None: this hub passes none on

@@ -103,9 +103,11 @@ class Subscriber:
             log.warning("receipt_not_sent", reason="queue is full; the device will send again")
 
     def retain(self, topic: str, block: bytes) -> None:
-        """Publish ``block`` retained, now and whenever the broker has been away."""
+        """Publish ``block`` retained, now and whenever the broker has been away; an empty one takes the last away."""
         with self._lock:
             self._retained[topic] = block
+            if not block and self.is_connected:
+                del self._retained[topic]
         if self.is_connected:
             self._client.publish(topic, block, qos=1, retain=True)
 
@@ -119,6 +121,7 @@ class Subscriber:
         client.subscribe([(topic, 1) for topic in self._filters])
         with self._lock:
             retained = dict(self._retained)
+            self._retained = {topic: block for topic, block in retained.items() if block}
         for topic, block in retained.items():
             client.publish(topic, block, qos=1, retain=True)
 

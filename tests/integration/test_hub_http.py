@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx
 import pytest
@@ -11,16 +11,19 @@ from hub.domain.admission import Message
 from hub.http import published
 from hub.http.app import create_app
 from hub.http.server import HttpServer
+from hub.ingest.adoptions import AdoptionRelay
 from hub.store.store import Store
+from protocol.adoption import adopt, parse_adoption, short_code
 from protocol.car import read_car
 from protocol.cid import Cid
 from protocol.envelope import block_digest, open_envelope
 from protocol.manifest import EpochManifest, verdict_pages, verdict_rows
 from protocol.observation import Quantity, Reading, Track
 from protocol.piece import PieceHasher
+from protocol.topics import adoption_topic
 from protocol.verdict import Verdict
 from tests.support.hub_desk import desk_of
-from tests.support.hub_intake import IntakeBench
+from tests.support.hub_intake import IntakeBench, NotedOutbox
 from tests.support.hub_story import BEACON, HUB, NETWORK, POLICY, START_MS, StoryDevice, track
 
 
@@ -31,6 +34,7 @@ class Served:
     http: httpx.Client
     bench: IntakeBench
     device: StoryDevice
+    adoptions: NotedOutbox
     envelopes: list[Message]
 
 
@@ -50,9 +54,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     bench.close_epochs()
     bench.take(device.envelope(bench.now_ms))
     server = HttpServer("127.0.0.1", 0)
-    server.start(create_app(desk_of(bench, folder)))
+    shelf = NotedOutbox()
+    relay = AdoptionRelay(shelf, network=NETWORK, monotonic_s=lambda: 0.0)
+    server.start(create_app(replace(desk_of(bench, folder), adoptions=relay)))
     with httpx.Client(base_url=server.url) as http:
-        yield Served(http, bench, device, envelopes)
+        yield Served(http, bench, device, shelf, envelopes)
     server.stop()
     bench.shut()
     store.database.close()
@@ -283,6 +289,60 @@ def test_everything_served_is_described(served: Served) -> None:
         assert "$ref" in schema
     assert "/ipfs/{cid}" in served.http.get("/docs").text
     assert "/docs" in served.http.get("/").text
+
+
+def adoption_words(number: int = 1, **changes: str) -> dict[str, str]:
+    device = StoryDevice(number).keys.public_key
+    adoption = adopt(b"s" * 16, network=NETWORK, device=device, owner=b"\xa1" * 20)
+    return {"device": device.did, "owner": "0x" + "A1" * 20, "tag": adoption.tag.hex()} | changes
+
+
+def test_an_adoption_is_passed_on_as_it_came(served: Served) -> None:
+    device = StoryDevice(7).keys.public_key
+    answer = served.http.post("/v1/adoptions", json=adoption_words(7))
+    assert answer.status_code == 202
+    assert answer.json() == {"device": device.did, "short_code": short_code(device), "owner": "0x" + "a1" * 20}
+    left = parse_adoption(served.adoptions.retained[adoption_topic(NETWORK, device)])
+    left.verify(b"s" * 16)
+    assert (left.device, left.owner) == (device.key_id, b"\xa1" * 20)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"device": "did:key:zzz"},
+        {"device": "z" * 200},
+        {"owner": "0x12"},
+        {"owner": "0x" + "a1" * 20 + "\n"},
+        {"tag": "AB" * 32},
+        {"tag": "ab" * 31},
+        {"more": "x"},
+    ],
+)
+def test_what_is_no_adoption_is_refused(served: Served, changes: dict[str, str]) -> None:
+    before = dict(served.adoptions.retained)
+    assert is_problem(served.http.post("/v1/adoptions", json=adoption_words(8, **changes)), 422)
+    assert served.adoptions.retained == before
+
+
+def test_a_flood_of_adoptions_is_refused(served: Served) -> None:
+    assert is_problem(served.http.post("/v1/adoptions", content=b"{" * 2_000), 413)
+    assert is_problem(served.http.post("/v1/adoptions", content=b"{" * 1_000), 422)
+    answers = [served.http.post("/v1/adoptions", json=adoption_words(9)) for _ in range(7)]
+    assert [answer.status_code for answer in answers] == [202] * 6 + [429]
+    assert answers[-1].headers["retry-after"] == "60"
+    assert is_problem(answers[-1], 429)
+
+
+def test_the_page_of_adoption_may_load_nothing_from_elsewhere(served: Served) -> None:
+    page = served.http.get("/adopt")
+    assert page.headers["content-type"].startswith("text/html")
+    for path in ("/adopt", "/adopt.js", "/adopt.css", "/adopt.svg"):
+        answer = served.http.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "<script src=" in page.text
+    assert "<style" not in page.text
 
 
 def test_no_page_may_load_anything_from_elsewhere(served: Served) -> None:

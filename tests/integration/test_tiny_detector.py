@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from edge.detector.manifest import ModelManifest, load_manifest
-from edge.detector.yolox import YoloxDetector
+from edge.detector.model import ModelDetector
 from edge.models.opening import open_model
+from edge.pipeline import PipelineSettings
 from firmware_sim.counting import Count, compare, watch
 from firmware_sim.models import CAIRN_TINY, CAIRN_TINY_MANIFEST
 from firmware_sim.training.accuracy import accuracy
@@ -40,8 +41,8 @@ def manifest() -> ModelManifest:
 
 
 @pytest.fixture(scope="module")
-def detector(manifest: ModelManifest) -> YoloxDetector:
-    return YoloxDetector(CAIRN_TINY.read_bytes(), manifest)
+def detector(manifest: ModelManifest) -> ModelDetector:
+    return ModelDetector(CAIRN_TINY.read_bytes(), manifest)
 
 
 def test_the_manifest_describes_the_shipped_file(manifest: ModelManifest) -> None:
@@ -58,7 +59,7 @@ def test_the_agent_opens_the_shipped_model_and_its_self_test_passes() -> None:
     assert opened.detector.model_digest == hashlib.sha256(CAIRN_TINY.read_bytes()).digest()
 
 
-def test_held_out_frames_are_read_as_well_as_the_report_says(detector: YoloxDetector) -> None:
+def test_held_out_frames_are_read_as_well_as_the_report_says(detector: ModelDetector) -> None:
     measured = accuracy(detector, held_out_frames(worlds=10, per_world=30), threshold_ppm=SURE_PPM)
     assert measured.objects > 300
     assert min(measured.ap50_ppm.values()) >= AP50_FLOOR_PPM, measured
@@ -66,7 +67,7 @@ def test_held_out_frames_are_read_as_well_as_the_report_says(detector: YoloxDete
     assert measured.precision_ppm >= PRECISION_FLOOR_PPM, measured
 
 
-def test_the_agent_counts_who_came_by(detector: YoloxDetector) -> None:
+def test_the_agent_counts_who_came_by(detector: ModelDetector) -> None:
     counts = [_count(seed, detector) for seed in COUNTED_SEEDS]
     minutes = MINUTES * len(counts)
     true, counted = (
@@ -79,20 +80,21 @@ def test_the_agent_counts_who_came_by(detector: YoloxDetector) -> None:
     assert sum(len(count.missed) + len(count.extra) for count in counts) <= WRONG_CEILING * true
 
 
-def _count(seed: int, detector: YoloxDetector) -> Count:
+def _count(seed: int, detector: ModelDetector) -> Count:
     world = World(seed, town_vantages(seed, 2))
     camera = seed % 2
-    tracks = watch(world, camera, detector, until_ms=UnixMs(MINUTES * 60_000 + 45_000))
+    gated = PipelineSettings(is_gated=True)  # as a device counts that is told nothing else
+    tracks = watch(world, camera, detector, until_ms=UnixMs(MINUTES * 60_000 + 45_000), settings=gated)
     return compare(world, camera, tracks, minutes=MINUTES)
 
 
-def test_an_empty_picture_holds_nobody(detector: YoloxDetector) -> None:
+def test_an_empty_picture_holds_nobody(detector: ModelDetector) -> None:
     for grey in (0, 114, 255):
         found = detector.detect(np.full((192, 320, 3), grey, np.uint8))
         assert not [each for each in found if each.confidence_ppm >= SURE_PPM]
 
 
-def test_one_run_takes_a_few_milliseconds(detector: YoloxDetector) -> None:
+def test_one_run_takes_a_few_milliseconds(detector: ModelDetector) -> None:
     picture = cv2.imread(str(CAIRN_TINY.with_name("cairn-tiny-selftest.png")))
     assert picture is not None
     took_ms = []

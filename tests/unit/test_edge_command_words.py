@@ -27,7 +27,9 @@ def test_there_are_late_commands_at_all() -> None:
     assert len(TARGETS) >= 5
 
 
-@pytest.mark.parametrize("words", [[], ["init"], ["run"], ["doctor"], ["replay"], ["model"], ["model", "add"]])
+@pytest.mark.parametrize(
+    "words", [[], ["init"], ["run"], ["doctor"], ["status"], ["replay"], ["model"], ["model", "add"]]
+)
 def test_help_has_an_example(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([*words, "--help"])

@@ -94,3 +94,53 @@ def test_the_frame_is_not_modified() -> None:
 def test_what_is_not_a_frame_is_refused(frame: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
     with pytest.raises(ModelError, match="A frame must be uint8"):
         InputTensor(InputSpec(32, 32)).fill(frame)
+
+
+@pytest.mark.parametrize(
+    ("frame_size", "corner", "picture_size"),
+    [((768, 432), (0, 91), (416, 234)), ((432, 768), (91, 0), (234, 416)), ((416, 416), (0, 0), (416, 416))],
+)
+def test_a_centred_picture_lies_in_the_middle_and_maps_back(
+    frame_size: tuple[int, int], corner: tuple[int, int], picture_size: tuple[int, int]
+) -> None:
+    letterbox = InputTensor(InputSpec(416, 416, anchor="center"))
+    tensor = letterbox.fill(flat(*frame_size))
+    (left, top), (width, height) = corner, picture_size
+    assert (tensor[0, 1, top : top + height, left : left + width] == 20).all()
+    assert (tensor[0, 1] == 20).sum() == width * height
+    assert ((tensor[0, 1] == 20) | (tensor[0, 1] == 114)).all()
+    whole = np.array([[left, top, left + width, top + height]], np.float64)
+    np.testing.assert_allclose(letterbox.to_frame_px(whole), [[0, 0, *frame_size]])
+
+
+def test_centred_frames_of_changing_shape_leave_no_trace_of_each_other() -> None:
+    letterbox = InputTensor(InputSpec(64, 64, anchor="center", scale=0.5))
+    letterbox.fill(flat(64, 20, bgr=(255, 255, 255)))
+    letterbox.fill(flat(20, 64, bgr=(255, 255, 255)))
+    fresh = InputTensor(InputSpec(64, 64, anchor="center", scale=0.5)).fill(flat(64, 64))
+    np.testing.assert_array_equal(letterbox.fill(flat(64, 64)), fresh)
+
+
+@pytest.mark.parametrize("color", ["bgr", "rgb"])
+@pytest.mark.parametrize("anchor", ["top_left", "center"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "uint8"])
+def test_every_layout_and_type_holds_the_same_picture(color: str, anchor: str, dtype: str) -> None:
+    rng = np.random.default_rng(7)
+    frame = rng.integers(0, 256, (50, 90, 3), dtype=np.uint8)
+    spec = InputSpec(64, 48, color=color, anchor=anchor)  # type: ignore[arg-type]
+    plain = InputTensor(spec).fill(frame)
+    for layout in ("nchw", "nhwc"):
+        typed = InputSpec(64, 48, color=color, anchor=anchor, layout=layout, dtype=dtype)  # type: ignore[arg-type]
+        tensor = InputTensor(typed).fill(frame)
+        assert (tensor.shape, tensor.dtype) == (typed.shape, np.dtype(dtype))
+        assert tensor.flags["C_CONTIGUOUS"]
+        as_nchw = tensor if layout == "nchw" else np.moveaxis(tensor, 3, 1)
+        np.testing.assert_array_equal(as_nchw, plain)
+
+
+def test_normalisation_does_not_depend_on_the_layout() -> None:
+    fields = {"color": "rgb", "scale": 1 / 255, "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+    frame = np.random.default_rng(7).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    nchw = InputTensor(InputSpec(64, 48, **fields)).fill(frame)  # type: ignore[arg-type]
+    nhwc = InputTensor(InputSpec(64, 48, layout="nhwc", **fields)).fill(frame)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.moveaxis(nhwc, 3, 1), nchw, rtol=1e-6)

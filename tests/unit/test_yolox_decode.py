@@ -7,11 +7,20 @@ import numpy.typing as npt
 import pytest
 
 from edge.boxes import pairwise_iou
-from edge.detector.decode import BOXES_MAX, CANDIDATES_MAX, Boxes, Grid, decode, suppress
+from edge.detector.decoders.boxes import BOXES_MAX, CANDIDATES_MAX, Boxes, suppress
+from edge.detector.decoders.yolo import YoloxRawDecoder
 from edge.detector.detection import ModelError
+from edge.detector.layouts import YoloxRaw
+from edge.detector.manifest import InputSpec
 
 STRIDES = (8, 16, 32)
 SlowBox = tuple[float, int, float, float, float, float]  # score, class, left, top, right, bottom
+
+
+def decode(output: npt.NDArray[np.float32], *, score_min: float, width: int = 96, height: int = 64) -> Boxes:
+    """Read ``output`` with the decoder under test."""
+    decoder = YoloxRawDecoder(YoloxRaw(STRIDES), InputSpec(width, height), output.shape[2] - 5)
+    return decoder.decode([output], score_min=score_min)
 
 
 def slow_decode(output: npt.NDArray[np.float32], width: int, height: int, score_min: float) -> list[SlowBox]:
@@ -62,7 +71,7 @@ def random_output(seed: int, *, width: int = 96, height: int = 64, classes: int 
 def test_fast_and_slow_decoder_agree(seed: int, score_min: float) -> None:
     output = random_output(seed)
     slow = slow_decode(output, 96, 64, score_min)
-    fast = decode(output, Grid.of(96, 64, STRIDES), score_min=score_min)
+    fast = decode(output, score_min=score_min)
     assert fast.labels.tolist() == [box[1] for box in slow]
     np.testing.assert_allclose(fast.scores, [box[0] for box in slow], rtol=1e-6)
     np.testing.assert_allclose(fast.corners, np.array([box[2:] for box in slow]).reshape(-1, 4), rtol=1e-6, atol=1e-4)
@@ -72,7 +81,7 @@ def test_fast_and_slow_decoder_agree(seed: int, score_min: float) -> None:
 @pytest.mark.parametrize("iou_max", [0.1, 0.45, 0.9])
 def test_suppression_keeps_what_its_definition_keeps(seed: int, iou_max: float) -> None:
     output = random_output(seed)
-    fast = suppress(decode(output, Grid.of(96, 64, STRIDES), score_min=0.2), iou_max=iou_max)
+    fast = suppress(decode(output, score_min=0.2), iou_max=iou_max)
     slow = slow_suppress(slow_decode(output, 96, 64, 0.2), iou_max)
     assert fast.labels.tolist() == [box[1] for box in slow]
     np.testing.assert_allclose(fast.corners, np.array([box[2:] for box in slow]).reshape(-1, 4), rtol=1e-6, atol=1e-4)
@@ -87,7 +96,7 @@ def test_boxes_of_different_classes_do_not_suppress_each_other() -> None:
 def test_nothing_above_the_threshold_gives_no_boxes() -> None:
     output = random_output(0)
     output[..., 4] = 0.0
-    boxes = suppress(decode(output, Grid.of(96, 64, STRIDES), score_min=0.1), iou_max=0.45)
+    boxes = suppress(decode(output, score_min=0.1), iou_max=0.45)
     assert boxes.corners.shape == (0, 4)
 
 
@@ -97,7 +106,7 @@ def test_an_output_with_nan_or_infinity_is_refused(poison: float, column: int) -
     output = random_output(1)
     output[0, 3, column] = poison
     with pytest.raises(ModelError, match="NaN or infinity"):
-        decode(output, Grid.of(96, 64, STRIDES), score_min=0.1)
+        decode(output, score_min=0.1)
 
 
 @pytest.mark.parametrize("logit", [-3.0, 4.0])
@@ -106,23 +115,23 @@ def test_scores_that_lack_their_sigmoid_are_refused(logit: float) -> None:
     output[0, :, 4] = 0.9
     output[0, 3, 6] = logit
     with pytest.raises(ModelError, match="sigmoid"):
-        decode(output, Grid.of(96, 64, STRIDES), score_min=0.1)
+        decode(output, score_min=0.1)
 
 
 def test_an_absurd_size_neither_overflows_nor_warns() -> None:
     output = random_output(1)
     output[0, :, 2:4] = 3e38
-    boxes = decode(output, Grid.of(96, 64, STRIDES), score_min=0.1)
+    boxes = decode(output, score_min=0.1)
     assert np.isfinite(boxes.corners).all()
 
 
 def test_a_flood_of_boxes_is_bounded_and_the_best_survive() -> None:
-    grid = Grid.of(1024, 1024, STRIDES)  # 21,504 points
-    output = np.zeros((1, len(grid.points), 6), dtype=np.float32)
-    output[0, :, 4] = np.linspace(0.5, 1.0, len(grid.points))
+    points = 21_504
+    output = np.zeros((1, points, 6), dtype=np.float32)
+    output[0, :, 4] = np.linspace(0.5, 1.0, points)
     output[0, :, 5] = 1.0
     output[0, :, 2:4] = -1.0  # small enough not to touch
-    boxes = decode(output, grid, score_min=0.1)
+    boxes = decode(output, score_min=0.1, width=1024, height=1024)
     assert len(boxes.scores) == CANDIDATES_MAX
     assert boxes.scores[0] == 1.0
     assert len(suppress(boxes, iou_max=0.45).scores) == BOXES_MAX

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cases import archives, own_words, primitives, records, refusals
+from cases import adoptions, archives, own_words, primitives, records, refusals
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,12 +25,17 @@ DOCUMENTS: dict[str, Callable[[], dict[str, object]]] = {
     "enrollment/valid": records.enrollment_valid,
     "receipt/valid": records.receipt_valid,
     "logbook/valid": records.logbook_valid,
+    "modeloffer/valid": records.modeloffer_valid,
     "car/valid": archives.car_valid,
     "car/invalid": archives.car_invalid,
     "piece/valid": archives.piece_valid,
     "merkle/valid": archives.merkle_valid,
     "merkle/invalid": archives.merkle_invalid,
     "manifest/valid": archives.manifest_valid,
+    "adoption/valid": adoptions.adoption_valid,
+    "adoption/invalid": adoptions.adoption_invalid,
+    "shortcode/valid": adoptions.short_code_valid,
+    "shortcode/invalid": adoptions.short_code_invalid,
 }
 
 

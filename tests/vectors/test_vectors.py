@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from protocol import dagcbor
+from protocol.adoption import AdoptionLink, parse_adoption, parse_short_code, short_code
 from protocol.car import read_car
 from protocol.cid import Cid
 from protocol.cose import open_sign1
@@ -74,6 +75,8 @@ READERS: dict[str, tuple[str, Callable[[str], object]]] = {
     "dagcbor": ("hex", lambda text: dagcbor.decode(bytes.fromhex(text))),
     "identity": ("text", PublicKey.parse),
     "envelope": ("block_hex", lambda text: open_envelope(bytes.fromhex(text))),
+    "adoption": ("payload_hex", lambda text: parse_adoption(bytes.fromhex(text))),
+    "shortcode": ("text", parse_short_code),
     "succession": ("block_hex", lambda text: _believe(bytes.fromhex(text))),
     "car": ("car_hex", lambda text: _read_car(bytes.fromhex(text))),
 }
@@ -106,7 +109,7 @@ def test_numbers_cids_values_and_keys_read_back() -> None:
         key.verify(bytes.fromhex(case["message_hex"]), bytes.fromhex(case["signature_hex"]))
 
 
-@pytest.mark.parametrize("kind", ["envelope", "enrollment", "receipt", "logbook"])
+@pytest.mark.parametrize("kind", ["envelope", "enrollment", "receipt", "logbook", "modeloffer"])
 def test_signed_blocks_open_and_name_their_signer(kind: str) -> None:
     for case in _cases(f"{kind}/valid"):
         block = bytes.fromhex(case["block_hex"])
@@ -115,6 +118,18 @@ def test_signed_blocks_open_and_name_their_signer(kind: str) -> None:
         assert str(Cid.of(block)) == case["cid"]
         # The signed bytes are the IPLD block: strict DAG-CBOR as they stand.
         assert dagcbor.encode(dagcbor.decode(block)) == block
+
+
+def test_adoptions_fit_the_secret_in_their_link() -> None:
+    for case in _cases("adoption/valid"):
+        hub_url, link = AdoptionLink.parse(case["link"])
+        adoption = parse_adoption(bytes.fromhex(case["payload_hex"]))
+        adoption.verify(link.secret)
+        assert link.text(hub_url) == case["link"]
+        assert (adoption.device, adoption.network) == (link.device.key_id, link.network)
+        assert (adoption.owner.hex(), adoption.tag.hex()) == (case["owner_hex"], case["tag_hex"])
+    for case in _cases("shortcode/valid"):
+        assert short_code(PublicKey.parse(case["name"])) == case["code"] == parse_short_code(case["code"].lower())
 
 
 def test_successions_are_agreed_in_the_words_that_the_vectors_say() -> None:

@@ -1,0 +1,1 @@
+"""Inference runtimes behind the seam of edge/detector/runner.py."""
