@@ -12,6 +12,8 @@ if [ ! -x "$version/bin/python" ]; then
     exit 1
 fi
 unset PYTHONPATH PYTHONHOME
+# ONNX Runtime would send reports of its use to its maker, and write an id of this machine into the home directory.
+export ORT_DISABLE_TELEMETRY=1
 state=$root/var/lib/cairn
 if [ "$(id -u)" = 0 ]; then
     export CAIRN_EDGE_DIR="${CAIRN_EDGE_DIR:-$state}"

@@ -11,6 +11,7 @@
 set -eu
 umask 022
 unset PYTHONPATH PYTHONHOME
+export ORT_DISABLE_TELEMETRY=1
 
 readonly OLDEST_PYTHON=3.11
 readonly FIRST_UNTRIED_PYTHON=3.15 # no wheels yet for what comes after 3.14
@@ -429,7 +430,7 @@ put_in_place() {
     replace "$parts/cairn-edge.service" "$units/cairn-edge.service" 644
     # Several devices on one box: the same unit, each with a directory of its own.
     sed -e 's|/var/lib/cairn|/var/lib/cairn/%i|g' -e 's|^StateDirectory=cairn$|StateDirectory=cairn/%i|' \
-        -e 's|^Description=.*|& (%i)|' "$parts/cairn-edge.service" >"$scratch/template"
+        -e 's|^RuntimeDirectory=.*|&-%i|' -e 's|^Description=.*|& (%i)|' "$parts/cairn-edge.service" >"$scratch/template"
     replace "$scratch/template" "$units/cairn-edge@.service" 644
 }
 
