@@ -158,7 +158,11 @@ make_state_directory() {
 # -------------------------------------------------------------------------------------------------------- removal
 
 remove_all() {
-    [ -d "$opt" ] || [ -e "$command" ] || [ "$is_purge" = yes ] || say "There is no agent in ${root:-/}."
+    if [ ! -e "$opt/current" ] && [ ! -e "$command" ] && [ "$is_purge" = no ]; then
+        rm -rf "$opt"
+        say "There is no agent in ${root:-/}."
+        return 0
+    fi
     if [ -n "$systemctl" ]; then
         # shellcheck disable=SC2046 # one word a unit
         "$systemctl" disable --now $(all_units) >/dev/null 2>&1 || :
@@ -584,7 +588,8 @@ check_room
 rm -rf "$scratch"
 mkdir -p "$scratch"
 export TMPDIR="$scratch" # pip's downloads too: /tmp may be a small piece of memory
-[ -z "$wheel" ] || { command -v python3 >/dev/null 2>&1 && unpack_wheel || :; }
+# Only for the pins of uv, which brings the Python that reads the rest: any python3 will do, and none is no harm.
+[ -z "$wheel" ] || (unpack_wheel) 2>/dev/null || :
 need_python
 [ -n "$wheel" ] || build_wheel
 rm -rf "$scratch/wheel"

@@ -72,6 +72,9 @@ class Device:
         }
 
 
+ALL: Final = tuple(Device(machine, python) for machine in MACHINES for python in PYTHONS)
+
+
 @dataclass(frozen=True, slots=True)
 class Wheel:
     """What a device would install."""
@@ -145,10 +148,9 @@ def _wheel_of(told: Mapping[str, Any]) -> Wheel:
     return Wheel(canonicalize_name(name), str(version), file, told["download_info"]["archive_info"]["hashes"]["sha256"])
 
 
-def all_wheels(pins: Sequence[Pin]) -> dict[Device, list[Wheel]]:
-    """Return the wheels for every machine and Python that the installer takes. Raises: see `wheels_for`."""
-    devices = [Device(machine, python) for machine in MACHINES for python in PYTHONS]
-    with ThreadPoolExecutor(2) as pool:
+def all_wheels(pins: Sequence[Pin], devices: Sequence[Device] = ALL) -> dict[Device, list[Wheel]]:
+    """Return the wheels for each of ``devices``. Raises: see `wheels_for`."""
+    with ThreadPoolExecutor(len(devices)) as pool:
         return dict(zip(devices, pool.map(lambda device: wheels_for(device, pins), devices), strict=True))
 
 
