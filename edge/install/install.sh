@@ -379,9 +379,9 @@ build_version() {
     else
         step "Installing $version with its packages, pinned by hash; this fetches about 100 MB"
         "$python" -m venv "$new"
+        "$new/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
+            -r "$scratch/pins.txt" >&2 || die "the packages cannot be installed: see above. Nothing was changed"
     fi
-    "$new/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: \
-        -r "$scratch/pins.txt" >&2 || die "the packages cannot be installed: see above. Nothing was changed"
     "$new/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-index --force-reinstall "$wheel" >&2 ||
         die "the wheel cannot be installed: see above. Nothing was changed"
     cp "$scratch/pins.txt" "$new/pins.txt"
@@ -393,8 +393,8 @@ smoke_test() {
     as_cairn "$new/bin/python" -P -c 'import edge.vision, edge.capture, cv2, numpy, onnxruntime' 2>"$scratch/talk" ||
         smoke_failed "what sees cannot be loaded"
     for model in "$state"/models/*/; do
+        [ -d "$model" ] || continue
         name=$(basename "$model")
-        [ -f "$model/$name.onnx" ] || continue
         if ! as_cairn "$new/bin/cairn-edge" model test "$name" --dir "$state" >/dev/null 2>"$scratch/talk"; then
             # A model that the old version cannot run either is no fault of the new one.
             if [ -n "$old" ] && as_cairn "$old/bin/cairn-edge" model test "$name" --dir "$state" >/dev/null 2>&1; then

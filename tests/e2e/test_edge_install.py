@@ -99,7 +99,7 @@ def box(tmp_path_factory: pytest.TempPathFactory, assets: Path) -> Box:
     told = made.edge("init", *words, "--camera", str(assets / "people_one_by_one.mp4"))
     assert told.returncode == 0, told.stderr
     assert told.stdout.startswith("did:key:z6Mk")
-    added = made.edge("model", "add", str(assets / "yolox_nano_416.onnx"))
+    added = made.edge("model", "add", str(assets / "yolox_nano_416.onnx"), "--own")
     assert added.returncode == 0, added.stderr
     return made
 
