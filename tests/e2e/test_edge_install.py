@@ -1,6 +1,6 @@
-"""The agent as it comes onto a device: built, installed from pins, upgraded, rolled back, removed. Below a root of its own.
+"""The agent as it comes onto a device: built, installed, upgraded, rolled back, removed, all below a root of its own.
 
-``systemctl`` is a few lines here that judge by the version; with a real one the unit was tried by hand.
+``systemctl`` is a few lines here that judge by the version; the unit itself is in tests/integration/test_install_checks.py.
 """
 
 import json
@@ -46,25 +46,23 @@ class Box:
 
     @property
     def current(self) -> str:
-        return os.readlink(self.root / "opt/cairn/current")
+        return str((self.root / "opt/cairn/current").readlink())
 
     @property
     def versions(self) -> set[str]:
-        return {path.parent.name for path in self.root.glob("opt/cairn/[0-9]*/complete") if not path.parent.is_symlink()}
+        return {
+            path.parent.name for path in self.root.glob("opt/cairn/[0-9]*/complete") if not path.parent.is_symlink()
+        }
 
     def installer(self, *words: str) -> list[str]:
         return ["sh", str(ROOT / "edge/install/install.sh"), "--root", str(self.root), "--settle", "0", *words]
 
     def install(self, *words: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            self.installer(*words), env=self.environment, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(self.installer(*words), env=self.environment, capture_output=True, text=True, check=False)
 
     def edge(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [str(self.root / "usr/local/bin/cairn-edge"), *words]
-        return subprocess.run(
-            command, env=self.environment, cwd=self.root, capture_output=True, text=True, check=False
-        )
+        return subprocess.run(command, env=self.environment, cwd=self.root, capture_output=True, text=True, check=False)
 
     def another(self, version: str, changed: dict[str, str] | None = None) -> str:
         """Return the wheel as another version, with the files of ``changed`` in it."""
@@ -155,14 +153,16 @@ def test_an_upgrade_replaces_a_bad_one_is_rolled_back_and_removal_keeps_the_key(
 
     blind = box.install("--wheel", box.another("7.0.2", {"edge/vision.py": "raise SystemExit('I see nothing')\n"}))
     assert blind.returncode == 1
-    assert "I see nothing\ninstall.sh: 7.0.2 does not work here: what sees cannot be loaded. 7.0.1 stays" in blind.stderr
+    assert (
+        "I see nothing\ninstall.sh: 7.0.2 does not work here: what sees cannot be loaded. 7.0.1 stays" in blind.stderr
+    )
     assert (box.current, box.versions) == ("7.0.1", {first, "7.0.1"})
 
     faint = box.install("--wheel", box.another("7.0.9"))
     assert faint.returncode == 3, faint.stderr
     assert "Rolled back: 7.0.1 runs on." in faint.stderr
     assert (box.current, box.versions) == ("7.0.1", {first, "7.0.1"})
-    assert os.readlink(box.root / "opt/cairn/previous") == first
+    assert str((box.root / "opt/cairn/previous").readlink()) == first
     assert box.edge("doctor").stdout.count("\nok ") > 3
 
     removed = box.install("--uninstall")

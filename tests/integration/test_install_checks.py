@@ -46,9 +46,7 @@ def _run(root: Path, *words: str, programs: Mapping[str, str] | None = None) -> 
         ({"df": "echo; echo / 9 9 102400 9% /"}, "has 100 MiB free and needs 900: make room"),
     ],
 )
-def test_a_machine_that_cannot_run_the_agent_is_told_why(
-    tmp_path: Path, programs: dict[str, str], says: str
-) -> None:
+def test_a_machine_that_cannot_run_the_agent_is_told_why(tmp_path: Path, programs: dict[str, str], says: str) -> None:
     outcome = _run(tmp_path, "--from", str(ROOT), programs=programs)
     assert outcome.returncode == 1
     assert says in outcome.stderr.replace("\n", " ")

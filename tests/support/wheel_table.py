@@ -92,11 +92,11 @@ class Wheel:
 
 def read_pins(text: str) -> list[Pin]:
     """Return the pins in ``text``, a requirements file with hashes."""
-    pins = []
-    for line in text.replace("\\\n", " ").splitlines():
-        if found := re.match(r"([\w.-]+)==(\S+)(?:\s*;\s*(.*?))?\s+--hash", line):
-            pins.append(Pin(found[1], found[2], found[3] or "", frozenset(re.findall(r"sha256:([0-9a-f]{64})", line))))
-    return pins
+    return [
+        Pin(found[1], found[2], found[3] or "", frozenset(re.findall(r"sha256:([0-9a-f]{64})", line)))
+        for line in text.replace("\\\n", " ").splitlines()
+        if (found := re.match(r"([\w.-]+)==(\S+)(?:\s*;\s*(.*?))?\s+--hash", line))
+    ]
 
 
 def wheels_for(device: Device, pins: Iterable[Pin], *, options: Sequence[str] = ()) -> list[Wheel]:
@@ -130,7 +130,13 @@ def wheels_for(device: Device, pins: Iterable[Pin], *, options: Sequence[str] = 
 
 def _resolve(device: Device, requirements: list[str], options: Sequence[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--ignore-installed"]
-    command += ["--only-binary=:all:", "--implementation=cp", "--ignore-requires-python", f"--python-version={device.python}", "--target=nowhere"]
+    command += [
+        "--only-binary=:all:",
+        "--implementation=cp",
+        "--ignore-requires-python",
+        f"--python-version={device.python}",
+        "--target=nowhere",
+    ]
     command += [f"--platform={platform}" for platform in device.platforms()]
     outcome = subprocess.run(
         [*command, "--report=-", *options, *requirements], capture_output=True, text=True, check=False
