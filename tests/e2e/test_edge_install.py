@@ -1,6 +1,6 @@
 """The agent as it comes onto a device: built, installed, upgraded, rolled back, removed, all below a root of its own.
 
-``systemctl`` is a few lines here that judge by the version; the unit itself is in tests/integration/test_install_checks.py.
+``systemctl`` is a few lines here that judge by the version; the unit is in tests/integration/test_install_checks.py.
 """
 
 import json
