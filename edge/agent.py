@@ -91,7 +91,8 @@ class Agent:
         with ExitStack() as stack:
             device = Device(settings, directory, owner, self._now_ms)
             parts, about = assemble(device, self._program, stack=stack)
-            show = stack.enter_context(Show(settings.status_page, directory, is_adopted=True))
+            page = settings.status_page
+            show = stack.enter_context(Show(page.on, (page.host, page.port), directory, is_adopted=True))
             status_file = StatusFile(place, about, is_adopted=True, now_ms=self._now_ms)
             with parts.uplinks.running():
                 self._notifier.ready("observing")

@@ -101,13 +101,14 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
         is_leaving=is_leaving,
     )
     log.info("agent_started", device=key.public_key.did, network=settings.network, boot=ledger.boot)
-    return parts, about_device(key.public_key, settings, boot=ledger.boot)
+    return parts, about_device(key.public_key, settings.network, boot=ledger.boot)
 
 
 def _eyes(device: Device, program: VisionProgram, stack: ExitStack) -> Eyes | None:
     if not (program.brings_camera or device.settings.camera.source):
         return None
-    eyes = Eyes(device.settings, device.directory, program)
+    rss_max_kib = device.settings.care.vision_rss_max_mib << 10
+    eyes = Eyes(device.settings.for_vision(), device.directory, program, rss_max_kib=rss_max_kib)
     stack.callback(eyes.halt, at_most_s=0.0)
     eyes.look(time.monotonic())
     return eyes

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.association import pair, reach_scores
-from edge.boxes import FloatArray, areas_of, pairwise_common_area, pairwise_iou
+from edge.boxes import FloatArray, areas_of, pairwise_common_area
 from edge.detector.detection import Detection
 from edge.finished import BoxPx
 from edge.kalman import Box
@@ -22,7 +22,7 @@ _SIDE_RATIO_MAX = 1.8
 _SIDE_RATIO_BLIND_MAX = 1.25  # where it may be anywhere, its size must tell
 _PART_OVERLAP_MIN = 0.5
 _WEAK_WORTH = 0.7
-_HIDDEN_SHARE = 0.5  # of the box
+_HIDDEN_SHARE = 0.4  # of the box: with so little left of it a detector often finds nothing
 _GROWTH_MAX = 2.2  # of the area, from one look to the next
 _KNOWN_MS = 1_000  # for so long a track's size is known well
 
@@ -57,6 +57,8 @@ class Claims:
 
     def take(self, seen: Sequence[Detection], scores: FloatArray) -> list[Match]:
         """Give each detection the track it continues, the best scores first; those tracks are free no longer."""
+        if not scores.any():
+            return []
         pairs = pair(scores)
         matched = [(self.tracks[row], seen[column]) for row, column in pairs]
         taken = {row for row, _ in pairs}
@@ -67,31 +69,37 @@ class Claims:
 
     def overlaps(self, strong: Sequence[Detection], weak: Sequence[Detection]) -> FloatArray:
         """Score by overlap with where each track should be, ``strong`` detections before ``weak`` ones."""
+        if not self.tracks or not (strong or weak):
+            return np.zeros((len(self.tracks), len(strong) + len(weak)))
         expected, boxes = _stacked(self._expected), boxes_of([*strong, *weak])
-        least = np.repeat([self._overlap_min, self._weak_overlap_min], [len(strong), len(weak)])
-        iou = pairwise_iou(expected, boxes)
-        scores = np.where(iou >= least, iou, 0.0)
-        if not scores.any():
-            return scores
+        common = pairwise_common_area(expected, boxes)
+        if not common.any():
+            return common
         areas, area = areas_of(expected)[:, None], areas_of(boxes)[None, :]
+        iou = common / np.maximum(areas + area - common, 1e-9)
         # What is much smaller than a known track must lie inside it, and nobody doubles from one look to the next.
-        is_part = pairwise_common_area(expected, boxes) >= GLIMPSE_INSIDE * area
-        is_plausible = ((area >= GLIMPSE_SHARE * areas) | is_part) & (area <= _GROWTH_MAX * areas)
-        is_known = np.array(
-            [track.is_settled and self._at_ms - track.last_seen_ms <= _KNOWN_MS for track in self.tracks]
-        )
-        is_blind = np.array([track.blind_ms > 0 for track in self.tracks])
-        is_alike = np.maximum(area, areas) <= _SIDE_RATIO_BLIND_MAX**2 * np.minimum(area, areas)
-        is_plausible = np.where(is_blind[:, None], is_alike, is_plausible | ~is_known[:, None])
+        is_plausible = (area >= GLIMPSE_SHARE * areas) | (common >= GLIMPSE_INSIDE * area)
+        is_plausible &= area <= _GROWTH_MAX * areas
+        for row, track in enumerate(self.tracks):
+            if track.blind_ms > 0:
+                ratio = area[0] / max(areas[row, 0], 1e-9)
+                is_plausible[row] = np.maximum(ratio, 1 / ratio) <= _SIDE_RATIO_BLIND_MAX**2
+            elif not track.is_settled or self._at_ms - track.last_seen_ms > _KNOWN_MS:
+                is_plausible[row] = True
+        least = np.full(boxes.shape[0], self._overlap_min)
+        least[len(strong) :] = self._weak_overlap_min
         # What may be a part of somebody else in this frame must fit well.
-        fits = (scores >= _PART_OVERLAP_MIN) | ~self._parts(boxes)[None, :]
+        least[self._parts(boxes)] = max(_PART_OVERLAP_MIN, self._weak_overlap_min)
+        scores = np.where((iou >= least) & is_plausible, iou, 0.0)
         # A weak detection continues a track only where it fits much better than a strong one.
-        worth = np.repeat([1.0, _WEAK_WORTH], [len(strong), len(weak)])
-        return np.where(is_plausible & fits, scores * worth, 0.0)
+        scores[:, len(strong) :] *= _WEAK_WORTH
+        return scores
 
     def _parts(self, boxes: FloatArray) -> npt.NDArray[np.bool_]:
         """Say for each box whether it may be the head, or another part, of somebody in this frame."""
         everybody = self._everybody
+        if len(everybody) < 2:
+            return np.zeros(len(boxes), np.bool_)
         common, areas = pairwise_common_area(boxes, everybody), areas_of(everybody)[None, :]
         area = areas_of(boxes)[:, None]
         parts: npt.NDArray[np.bool_] = np.any(

@@ -16,10 +16,10 @@ import msgspec
 from edge.capture_order import CaptureOrder, is_live
 from edge.confine import Confinement, confined_command
 from edge.log import get_logger
+from edge.looking import VisionSettings
 from edge.memory import rss_kib
 from edge.picture_ring import RingHolder
 from edge.place import ENGINES_FOLDER, MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
-from edge.settings import EdgeSettings
 from edge.supervisor import Child, Recipe
 from edge.wire import (
     Begin,
@@ -42,6 +42,9 @@ _SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
 _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
 _WORKING_MAX_MS: Final = 20_000  # for one frame
 _CAPTURE_START_S: Final = 30.0
+
+# Pools that would sit on memory and never have work: the model's own threads are the settings' business.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 log = get_logger()
 
@@ -80,7 +83,7 @@ class Glance:
 class Eyes:
     """Vision and capture as one; `look` is called often."""
 
-    def __init__(self, settings: EdgeSettings, directory: Path, program: VisionProgram) -> None:
+    def __init__(self, settings: VisionSettings, directory: Path, program: VisionProgram, *, rss_max_kib: int) -> None:
         """Prepare; the first `look` starts what is needed."""
         self._settings = settings
         self._directory = directory
@@ -90,12 +93,13 @@ class Eyes:
         self._max_fps: float | None = None
         self._greatest_id = 0
         self._is_excused = False  # it is clear why the vision process ends next
-        self._rss_max_kib = settings.care.vision_rss_max_mib << 10
+        self._rss_max_kib = rss_max_kib
         self._figures = VisionFigures()
         self._before = VisionFigures()  # of the vision processes that are gone
         self._heard_at_s = 0.0
         self._pictures_seen = 0
         self._picture_at_s = 0.0
+        self.tracks = 0  # that have ended; parts of one long stay count once
         self.ready: Ready | None = None
         self.trouble: str | None = None
         self.failure: str | None = None  # why it is over, where it should not be
@@ -119,7 +123,6 @@ class Eyes:
             inferred=before.inferred + now.inferred,
             skipped=before.skipped + now.skipped,
             detections=before.detections + now.detections,
-            tracks=before.tracks + now.tracks,
             clock_steps=before.clock_steps + now.clock_steps,
             pictures=before.pictures + now.pictures,
             peak_rss_kib=max(before.peak_rss_kib, now.peak_rss_kib),
@@ -204,6 +207,7 @@ class Eyes:
                 return replace(glance, ready=news)
             case Seen(observations, read_at_ns, state):
                 self._state = state
+                self.tracks += sum(isinstance(each, Track) and not each.continues for each in observations)
                 self._greatest_id = max(self._greatest_id, *(each.track_id for each in observations))
                 stamps = (read_at_ns,) * len(observations)
                 return replace(
@@ -298,7 +302,7 @@ class Eyes:
             command=lambda: confined_command(confinement),
             greeting=self._greeting,
             inherited=self._ring.reader_descriptors if self._ring is not None else (),
-            environment=program.environment,
+            environment={**_ONE_THREAD, **program.environment},
         )
 
     def _greeting(self) -> bytes:
@@ -307,7 +311,7 @@ class Eyes:
         ring: RingAddress | None = self._ring.address if self._ring is not None else None
         return line_of(
             Begin(
-                settings=self._settings.for_vision(),
+                settings=self._settings,
                 directory=str(self._directory.absolute()),
                 ring=ring,
                 resume=self._state or None,

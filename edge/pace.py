@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from edge.camera.frame import BgrPicture
 
-_EVERY_PX = 8  # compare every eighth pixel each way: a few microseconds, and the noise of a sensor is everywhere
+_EVERY_PX = 16  # compare every sixteenth pixel each way: some microseconds, and a sensor has noise everywhere
 _LIVELY_PICTURES = 3  # so many pictures in a row must have changed before one that does not is stuck
 _STUCK_MAX_MS = 5_000  # a picture that stays for longer is looked at: perhaps this camera is so quiet
 

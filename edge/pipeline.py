@@ -20,8 +20,6 @@ from edge.tracker import Tracker
 from protocol.observation import Crossing, Stay
 from protocol.units import UnixMs
 
-__all__ = ["Pipeline", "PipelineSettings", "PipelineStats"]
-
 
 @dataclass(frozen=True, slots=True)
 class PipelineSettings:

@@ -16,7 +16,6 @@ from edge.outbox import Outbox, OutboxDepth, OutboxError
 from edge.parts import Parts
 from edge.scribe import Scribe
 from edge.senses import Senses
-from edge.settings import EdgeSettings
 from edge.supervisor import Child
 from edge.told import words_of
 from edge.uplinks import HubState
@@ -40,7 +39,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     adoption_code: str  # by which an owner can name the device on the telephone
 
 
-class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+class PartStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One process of the agent."""
 
     name: str
@@ -118,7 +117,7 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     sensor_failures: int = 0
     debug_pictures: int = 0  # blurred ones that the owner asked for, since the start
     health: dict[str, int | None] = {}  # the last record
-    processes: tuple[ProcessStatus, ...]
+    processes: tuple[PartStatus, ...]
     rss_kib: int  # of all processes
     peak_rss_kib: int  # the peaks of the keeper and of vision together
     trouble: str | None  # a sentence: what is wrong at present
@@ -191,7 +190,7 @@ class StatusFile:
             model=ready.model if ready is not None else None,
             provider=ready.provider if ready is not None else None,
             confined=ready.confined if ready is not None else (),
-            tracks=seen.tracks,
+            tracks=eyes.tracks if eyes is not None else 0,
             people=scribe.people,
             observations_waiting=scribe.waiting,
             observations_refused=scribe.refused,
@@ -236,11 +235,11 @@ def is_agent_running(status: AgentStatus | None, *, now_ms: UnixMs) -> bool:
     return status is not None and status.is_running and abs(now_ms - status.updated_at_ms) < _NEWS_MAX_AGE_MS
 
 
-def about_device(device: PublicKey, settings: EdgeSettings, *, boot: int) -> About:
+def about_device(device: PublicKey, network: str, *, boot: int) -> About:
     """Return what the status says of the device all the time."""
     return About(
         device=device.did,
-        network=settings.network,
+        network=network,
         release=version(DISTRIBUTION),
         boot=boot,
         adoption_code=short_code(device),
@@ -264,8 +263,8 @@ def status_place(directory: Path, environment: Mapping[str, str]) -> Path:
     return link
 
 
-def _own_process() -> ProcessStatus:
-    return ProcessStatus(name="keeper", pid=os.getpid(), restarts=0, rss_kib=rss_kib(), is_running=True)
+def _own_process() -> PartStatus:
+    return PartStatus(name="keeper", pid=os.getpid(), restarts=0, rss_kib=rss_kib(), is_running=True)
 
 
 def _hub_words(state: HubState, now_ms: UnixMs) -> HubStatus:
@@ -302,9 +301,9 @@ def _trouble_of(eyes: Eyes | None, senses: Senses | None) -> str | None:
     return seeing or (senses.trouble if senses is not None else None)
 
 
-def _process(child: Child) -> ProcessStatus:
+def _process(child: Child) -> PartStatus:
     pid = child.pid
-    return ProcessStatus(
+    return PartStatus(
         name=child.name,
         pid=pid,
         restarts=child.restarts,

@@ -9,8 +9,6 @@ from edge.leaving import FramePx, common_with_frame, edges_of, uncut
 from edge.places import Marks, Passed, Places, Stayed
 from protocol.units import PPM_ONE, Ppm, UnixMs
 
-__all__ = ["FinishedTrack", "Part", "PathPoint", "Track", "Watch"]
-
 _SKETCH_POINTS_MAX = 16
 _STILL_PACE = 0.25  # sides a second: faster than this is no swaying
 _BEGUN_SHARE = 0.5  # of the reach of a spot: who is so far from its middle, and moves, has begun to walk
@@ -143,6 +141,10 @@ class Track:
         self.blind_ms = min(self.blind_ms + blind_ms, at_most_ms)
         self.hidden_ms = min(self.hidden_ms + hidden_ms, at_most_ms)
 
+    def is_mostly_hidden(self, at_ms: int) -> bool:
+        """Say whether most of the time since it was last seen somebody stood before it."""
+        return self.hidden_ms > 0 and 2 * self.hidden_ms >= at_ms - self.last_seen_ms
+
     def unseen_ms(self, at_ms: int) -> int:
         """For how long somebody has looked for it in vain."""
         return at_ms - self.last_seen_ms - self.blind_ms - self.hidden_ms
@@ -207,8 +209,7 @@ class Track:
             self.motion.correct(place, at_ms)
             self._remember_pace(at_ms)
         if self._off_anchor() > watch.still_reach:
-            x, y, _, _ = place_of(detection.box_px)
-            self.anchor, self.anchor_at_ms = (x, y), at_ms
+            self.anchor, self.anchor_at_ms = self.motion.place[:2], at_ms
         self.tread(watch, at_ms)
         return closed
 
@@ -265,9 +266,9 @@ class Track:
         return Kalman((x, y, width, height), at_ms, steps=_SETTLED_STEPS)
 
     def _off_anchor(self) -> float:
-        """Return how far from its spot it was last seen, in mean sides of the box."""
-        x, y, width, height = place_of(self.last_box)
-        return float(((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5) / ((width + height) / 2)
+        """Return how far from its spot it is, in mean sides of the box; by the filter, which no single box misleads."""
+        x, y, _, _ = self.motion.place
+        return float(((x - self.anchor[0]) ** 2 + (y - self.anchor[1]) ** 2) ** 0.5) / self.motion.side_px
 
     def _feet(self) -> tuple[tuple[float, float], float]:
         x, y, _, height = self.motion.place

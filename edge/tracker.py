@@ -268,8 +268,10 @@ class Tracker:
         return track.is_at_edge(self._watch.frame_px) and track.has_slowed()
 
     def _has_left(self, track: Track) -> bool:
-        # The little speed of somebody who stands carries nobody out.
-        return not self._is_still(track) and track.has_left(self._now_ms or 0, self._watch.frame_px)
+        # The little speed of somebody who stands carries nobody out, and who is behind somebody may have stopped there.
+        if self._is_still(track) or track.is_mostly_hidden(self._now_ms or 0):
+            return False
+        return track.has_left(self._now_ms or 0, self._watch.frame_px)
 
 
 def _rest(seen: Sequence[Detection], matched: Sequence[tuple[Track, Detection]]) -> list[Detection]:

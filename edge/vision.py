@@ -244,7 +244,6 @@ class Sight:
             inferred=stats.inferred,
             skipped=stats.skipped + self._camera.dropped,
             detections=stats.detections,
-            tracks=stats.tracks,
             inference_p50_us=stats.inference_p50_us,
             inference_p95_us=stats.inference_p95_us,
             clock_steps=stats.clock_steps,

@@ -37,11 +37,12 @@ def waited_for_owner(  # what a run has in its hands
     if owner is not None:
         return owner
     device = open_signer(settings.key, directory, os.environ).public_key
-    status_file = StatusFile(status_at, about_device(device, settings, boot=0), is_adopted=False, now_ms=now_ms)
+    status_file = StatusFile(status_at, about_device(device, settings.network, boot=0), is_adopted=False, now_ms=now_ms)
     status_file.write(None, is_running=True)
     meeting = Meeting(settings.broker.host, settings.broker.port, settings.network, device, settings.broker.keepalive_s)
     notifier.ready("waiting for an owner")
-    with Show(settings.status_page, directory, is_adopted=False) as show:
+    page = settings.status_page
+    with Show(page.on, (page.host, page.port), directory, is_adopted=False) as show:
 
         def told() -> bytes | None:
             """Asked again and again: the chance to tell others how it stands."""

@@ -71,7 +71,6 @@ class VisionFigures(msgspec.Struct, frozen=True, kw_only=True):
     inferred: int = 0  # frames that the model looked at
     skipped: int = 0  # frames that came and were not needed or not managed
     detections: int = 0
-    tracks: int = 0
     inference_p50_us: int = 0
     inference_p95_us: int = 0
     clock_steps: int = 0

@@ -217,7 +217,7 @@ def test_a_replay_tells_who_crossed_which_line_and_stayed_in_which_zone(
     assert told["lines"] == [{"line": 0, "forward": 0, "backward": 4}, {"line": 1, "forward": 0, "backward": 0}]
     zone = cast("list[dict[str, int]]", told["zones"])[0]
     assert zone["stays"] == 6
-    assert zone["stayed_ms"] == pytest.approx(107_000, abs=4_000)
+    assert zone["stayed_ms"] == pytest.approx(100_900, abs=2_000)
     assert cast("int", told["inferred_ppm"]) < 550_000
 
 

@@ -3,9 +3,9 @@
 from itertools import count, islice
 
 import pytest
-from edge.detector.yolox import YoloxDetector
 
 from edge.detector.manifest import load_manifest
+from edge.detector.model import ModelDetector
 from edge.finished import Seen
 from edge.pipeline import Pipeline, PipelineSettings
 from edge.tracker import Tracker
@@ -19,11 +19,11 @@ SCENES_A_KIND = 2
 
 
 @pytest.fixture(scope="module")
-def detector() -> YoloxDetector:
-    return YoloxDetector(CAIRN_TINY.read_bytes(), load_manifest(CAIRN_TINY_MANIFEST))
+def detector() -> ModelDetector:
+    return ModelDetector(CAIRN_TINY.read_bytes(), load_manifest(CAIRN_TINY_MANIFEST))
 
 
-def watch(scene: Script, detector: YoloxDetector) -> tuple[Seen, ...]:
+def watch(scene: Script, detector: ModelDetector) -> tuple[Seen, ...]:
     """Watch ``scene`` with one pipeline, or with two, the first of which is killed."""
     if scene.dead_ms is None:
         return tuple(pipeline(StagedCamera(scene), detector).run(lambda: False))
@@ -39,13 +39,13 @@ def watch(scene: Script, detector: YoloxDetector) -> tuple[Seen, ...]:
     return (*seen, *pipeline(StagedCamera(scene, begins_ms=resumes_ms), detector, resume=state).run(lambda: False))
 
 
-def pipeline(camera: StagedCamera, detector: YoloxDetector, *, resume: bytes | None = None) -> Pipeline:
+def pipeline(camera: StagedCamera, detector: ModelDetector, *, resume: bytes | None = None) -> Pipeline:
     settings = PipelineSettings(class_ids=frozenset({PERSON}), is_gated=True, resume=resume)
     return Pipeline(camera, detector, Tracker(), settings=settings)
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_what_is_seen_of_a_scene_is_counted_exactly(kind: Kind, detector: YoloxDetector) -> None:
+def test_what_is_seen_of_a_scene_is_counted_exactly(kind: Kind, detector: ModelDetector) -> None:
     scenes = islice((scene for seed in count() if can_be_staged(scene := script(kind, seed))), SCENES_A_KIND)
     for scene in scenes:
         assert people_in(watch(scene, detector)) == scene.people, scene.seed

@@ -70,8 +70,9 @@ class PassersBy(ClosesOnExit):
         scratch = told["scratch"]
         self._memory = None if scratch is None else Path(str(scratch)) / "frame"
         self._is_second_life = self._memory is not None and self._memory.exists()
-        self._index = int(self._memory.read_text()) if self._memory is not None and self._is_second_life else 0
-        self._started_at_ms = clock_ms() - self._frames * FRAME_MS
+        self._index, self._started_at_ms = 0, clock_ms() - self._frames * FRAME_MS
+        if self._memory is not None and self._is_second_life:
+            self._index, self._started_at_ms = json.loads(self._memory.read_text())
         self._is_closed = False
 
     def read(self) -> Frame | None:
@@ -98,11 +99,14 @@ class PassersBy(ClosesOnExit):
         if self._is_second_life or self._memory is None:
             return
         if self._index == self._told["kills_itself_at"]:
-            self._memory.write_text(str(self._index))
+            self._remember(self._memory)
             os._exit(9)
         if self._index == self._told["hangs_at"]:
-            self._memory.write_text(str(self._index))
+            self._remember(self._memory)
             time.sleep(600)
+
+    def _remember(self, memory: Path) -> None:
+        memory.write_text(json.dumps([self._index, self._started_at_ms]))
 
 
 class SeesWhoIsThere:
