@@ -11,6 +11,7 @@ command -v softhsm2-util >/dev/null 2>&1 || missing="$missing softhsm2"
 command -v swtpm >/dev/null 2>&1 || missing="$missing swtpm"
 command -v tpm2_nvincrement >/dev/null 2>&1 || missing="$missing tpm2-tools"
 [ -x /usr/sbin/gpsd ] || command -v gpsd >/dev/null 2>&1 || missing="$missing gpsd"
+command -v systemd-analyze >/dev/null 2>&1 || missing="$missing systemd"
 [ -n "$missing" ] || exit 0
 as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo -n"
