@@ -112,7 +112,11 @@ def main() -> int:
     os.environ[CONFINED_VARIABLE] = ",".join(enforced)
     sys.argv = [order.module, *order.arguments]
     run: Callable[[], int] = importlib.import_module(order.module).main
-    return run()
+    status = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At once: threads of the libraries below abort an interpreter that takes its time, and nothing is left to do.
+    os._exit(status)
 
 
 def _restrict_sockets(libc: ctypes.CDLL) -> bool:

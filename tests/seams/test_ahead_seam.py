@@ -1,6 +1,5 @@
 """A detector that works ahead finds what it finds when it is asked frame by frame, and the pipeline counts the same."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from edge.models.opening import open_model
 from edge.pipeline import Pipeline, PipelineSettings
 from edge.tracker import Tracker
 from firmware_sim.scenes import Scene
+from firmware_sim.traffic import TrafficSettings
 from firmware_sim.world import World, WorldSettings, town_vantages
 from protocol.units import UnixMs
 from tests.conftest import ROOT
@@ -22,13 +22,14 @@ from tests.conftest import ROOT
 MODEL = ROOT / "firmware_sim" / "models" / "cairn-tiny.onnx"
 STARTS_AT_MS = 1_800_000_000_000
 FRAMES = 240
+BUSY = TrafficSettings(passes_per_minute=40.0)
 Picture = npt.NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
 def pictures() -> list[Picture]:
-    scene = Scene(World(5, town_vantages(5, 1), WorldSettings(starts_at_ms=UnixMs(STARTS_AT_MS))), 0)
-    return [scene.frame_bgr(UnixMs(STARTS_AT_MS + index * 125)) for index in range(FRAMES)]
+    scene = Scene(World(5, town_vantages(5, 1), WorldSettings(starts_at_ms=UnixMs(STARTS_AT_MS), traffic=BUSY)), 0)
+    return [scene.frame_bgr(UnixMs(STARTS_AT_MS + 20_000 + index * 125)) for index in range(FRAMES)]
 
 
 class Showing(ClosesOnExit):
@@ -63,10 +64,10 @@ class OneByOne:
 
 
 @pytest.fixture(scope="module")
-def detector() -> Iterator[AheadDetector]:
+def detector() -> AheadDetector:
     opened = open_model(Path(MODEL)).detector
     assert isinstance(opened, AheadDetector)
-    yield opened
+    return opened
 
 
 def test_what_is_found_ahead_is_what_is_found_at_once(detector: AheadDetector, pictures: list[Picture]) -> None:
