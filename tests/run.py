@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -33,13 +32,15 @@ LANES = (
         "tests/vectors",
     ),
 )
+_KEPT_BACK = 1
+_NOTHING_SAID = "1 error"
 _OUTCOMES = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warning", "error")
 _OUTCOME = re.compile(rf"(\d+) ({'|'.join(_OUTCOMES)})s?\b")
 _USAGE_ERROR = 4
 
 
 def main(words: Sequence[str]) -> int:
-    """Run what was asked for, or everything; return pytest's exit status, of several runs the highest."""
+    """Run what was asked for, or everything; return pytest's exit status, of several runs the worst."""
     if words:
         return subprocess.run(_pytest(*words), cwd=ROOT, check=False).returncode
     missing = [path for lane in LANES for path in lane if not (ROOT / path).exists()]
@@ -51,8 +52,8 @@ def main(words: Sequence[str]) -> int:
         outcomes = [*pool.map(lambda numbered: _run(numbered[0], *numbered[1]), enumerate(LANES))]
     others = [f"--ignore={path}" for lane in LANES for path in lane]
     outcomes.append(_run(len(LANES), "tests", *others))
-    print(_summary([said for _, said in outcomes], time.monotonic() - began_s))
-    return max(status for status, _ in outcomes)
+    print(summary([said for _, said in outcomes], time.monotonic() - began_s))
+    return worst([status for status, _ in outcomes])
 
 
 def _pytest(*words: str) -> list[str]:
@@ -60,18 +61,25 @@ def _pytest(*words: str) -> list[str]:
 
 
 def _run(number: int, *words: str) -> tuple[int, str]:
-    """Run one group, show what it said once it has ended, and return its status and its last line."""
-    with tempfile.TemporaryFile("w+") as talk:
-        command = _pytest("-o", f"cache_dir=.pytest_cache/{number}", *words)
-        status = subprocess.run(command, cwd=ROOT, stdout=talk, stderr=subprocess.STDOUT, check=False).returncode
-        talk.seek(0)
-        said = talk.read()
-    sys.stdout.write(said)
-    sys.stdout.flush()
-    return status, next((line for line in reversed(said.splitlines()) if _OUTCOME.search(line)), "1 error")
+    """Run one group and return its status and its last line; the second lane's words are kept back until its end."""
+    command = _pytest("-o", f"cache_dir=.pytest_cache/{number}", *words)
+    said: list[str] = []
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        for line in run.stdout or ():
+            said.append(line)
+            if number != _KEPT_BACK:
+                print(line, end="", flush=True)
+    if number == _KEPT_BACK:
+        print("".join(said), end="", flush=True)
+    return run.returncode, next((line for line in reversed(said) if _OUTCOME.search(line)), _NOTHING_SAID)
 
 
-def _summary(lines: Sequence[str], seconds: float) -> str:
+def worst(statuses: Sequence[int]) -> int:
+    """Return the status of several runs together: 0 only if all are 0, also where one was killed (minus a signal)."""
+    return max(abs(status) for status in statuses)
+
+
+def summary(lines: Sequence[str], seconds: float) -> str:
     """Add up the last lines of several runs into one of the same form."""
     counts: Counter[str] = Counter()
     for line in lines:
