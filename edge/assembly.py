@@ -1,31 +1,40 @@
 """Puts the keeper together: from a device's directory and settings to parts that are ready to work."""
 
+import os
 import random
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from edge.builder import BatchLimits, DraftBuilder, coarsened
+import msgspec
+
+from edge.boots import SEQUENCE_JUMP, count_boot, open_counter
+from edge.builder import BatchLimits, DraftBuilder
 from edge.eyes import Eyes, VisionProgram
-from edge.identity import load_key_file
+from edge.host import Host
+from edge.keys import open_signer
 from edge.log import get_logger
+from edge.models.keeper import ModelKeeper
+from edge.models.keeping import keeper_of
 from edge.outbox import Outbox, OutboxLimits
-from edge.parts import Parts
-from edge.place import KEY_FILE, OUTBOX_FILE, SEQUENCE_FILE
+from edge.parts import Parts, Whither
+from edge.place import MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
+from edge.rotation import plan_of
 from edge.scribe import Scribe
-from edge.sensors.schedule import SensorSchedule
-from edge.sensors.sysfs import open_sensor
+from edge.senses import Senses
 from edge.sequence import SequenceError, SequenceLedger
 from edge.settings import EdgeSettings
 from edge.signer import EnvelopeSigner
-from edge.status import StatusFile
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
-from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
-from protocol.envelope import block_digest
-from protocol.identity import KeyPair
+from edge.status import About, about_device
+from edge.uplink import Route, Surroundings, UplinkLimits
+from edge.uplinks import Uplinks
+from edge.warden import Warden
+from protocol.enrollment import Enrollment, seal_enrollment
+from protocol.identity import Signer
 from protocol.observation import Position
 from protocol.payload import VERSION
 from protocol.units import UnixMs
@@ -35,87 +44,128 @@ DISTRIBUTION: Final = "cairn-network"
 log = get_logger()
 
 
-def assemble(
-    settings: EdgeSettings,
-    directory: Path,
-    program: VisionProgram,
-    *,
-    stack: ExitStack,
-    now_ms: Callable[[], UnixMs],
-) -> tuple[Parts, StatusFile]:
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that may work: it has its key, and somebody owns it."""
+
+    settings: EdgeSettings
+    directory: Path
+    owner: bytes  # the account, 20 bytes
+    now_ms: Callable[[], UnixMs]
+
+
+def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tuple[Parts, About]:
     """Open everything the keeper needs; ``stack`` closes it again.
 
     Raises:
-        KeyFileError, SequenceError, OutboxError, SensorError: it cannot start.
+        IdentityError, SequenceError, OutboxError, BootCounterError, ThermalError: it cannot start.
     """
-    key = load_key_file(directory / KEY_FILE)
+    settings, directory, now_ms = device.settings, device.directory, device.now_ms
     # The ledger comes first: its lock keeps a second agent away from everything else.
     ledger = SequenceLedger.open(directory / SEQUENCE_FILE)
     stack.callback(_close, ledger)
+    is_leaving = plan_of(directory) is not None
     # Vision next: it loads its model while the rest is opened here.
-    has_eyes = program.brings_camera or bool(settings.camera.source)
-    eyes = Eyes(settings, directory, program) if has_eyes else None
-    if eyes is not None:
-        stack.callback(eyes.halt, at_most_s=0.0)
-        eyes.look(time.monotonic())
-    limits = settings.outbox
-    outbox = Outbox.open(
-        directory / OUTBOX_FILE, limits=OutboxLimits(limits.max_envelopes, limits.max_bytes, limits.receipts_kept)
-    )
+    eyes = None if is_leaving else _eyes(device, program, stack)
+    senses = None if is_leaving else _senses(settings, stack)
+    _count_boot(settings, directory, ledger)
+    key = open_signer(settings.key, directory, os.environ)
+    outbox = Outbox.open(directory / OUTBOX_FILE, limits=outbox_limits(settings))
     stack.callback(outbox.close)
     last = outbox.last()
     ledger.never_below(last.sequence if last else 0)
-    enroller = _enroller(settings, key, outbox, now_ms)
+    models = _models(device, key, eyes, stack)
+    uplinks = _uplinks(device, key, outbox, models)
     signer = EnvelopeSigner(
-        key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=block_digest(enroller.block)
+        key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=uplinks.enrollment_digest
     )
+    whither = Whither(settings.position.rules())
     parts = Parts(
         outbox=outbox,
-        uplink=_uplink(settings, key, outbox, enroller, now_ms),
-        scribe=Scribe(_builder(settings), signer, now_ms=now_ms, monotonic_s=time.monotonic),
-        sensors=SensorSchedule(
-            [open_sensor(source) for source in settings.sensors.sources], period_ms=settings.sensors.period_ms
+        uplinks=uplinks,
+        scribe=Scribe(
+            _builder(settings, whither.place(None, now_ms=now_ms())), signer, now_ms=now_ms, monotonic_s=time.monotonic
+        ),
+        whither=whither,
+        warden=Warden(
+            directory,
+            settings.thermal_limits(),
+            health_period_ms=settings.care.health_period_ms,
+            host=Host(),
+            now_ms=now_ms,
+            monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         ),
         eyes=eyes,
+        senses=senses,
+        models=models,
+        is_leaving=is_leaving,
     )
     log.info("agent_started", device=key.public_key.did, network=settings.network, boot=ledger.boot)
-    about = (key.public_key.did, settings.network, version(DISTRIBUTION))
-    return parts, StatusFile(directory, about=about, boot=ledger.boot, now_ms=now_ms)
+    return parts, about_device(key.public_key, settings.network, boot=ledger.boot)
 
 
-def _builder(settings: EdgeSettings) -> DraftBuilder:
-    place, batch = settings.position, settings.batch
-    position = Position(place.lat_udeg, place.lon_udeg, place.accuracy_mm, place.heading_mdeg)
+def _eyes(device: Device, program: VisionProgram, stack: ExitStack) -> Eyes | None:
+    if not (program.brings_camera or device.settings.camera.source):
+        return None
+    rss_max_kib = device.settings.care.vision_rss_max_mib << 10
+    eyes = Eyes(device.settings.for_vision(), device.directory, program, rss_max_kib=rss_max_kib)
+    stack.callback(eyes.halt, at_most_s=0.0)
+    eyes.look(time.monotonic())
+    return eyes
+
+
+def _senses(settings: EdgeSettings, stack: ExitStack) -> Senses | None:
+    if not settings.sensors.sources:
+        return None
+    senses = Senses(settings.sensors.order())
+    stack.callback(senses.child.stop, at_most_s=1.0)
+    senses.feel(time.monotonic())
+    return senses
+
+
+def _count_boot(settings: EdgeSettings, directory: Path, ledger: SequenceLedger) -> None:
+    counter = open_counter(settings.boots, os.environ)
+    if counter is not None:
+        counted = count_boot(counter, file_boot=ledger.boot, every=settings.boots.every, directory=directory)
+        if counted.is_restored:
+            ledger.go_on_after_copy(boot=counted.boot, skipped=SEQUENCE_JUMP)
+
+
+def _builder(settings: EdgeSettings, position: Position) -> DraftBuilder:
+    batch = settings.batch
     return DraftBuilder(
         model_digest=None,  # vision says which, once it is ready
         agent_release=version(DISTRIBUTION),
-        position=coarsened(position, grid_udeg=place.grid_udeg),
+        position=position,
         limits=BatchLimits(batch.max_observations, batch.max_delay_ms, batch.beacon_patience_ms),
     )
 
 
-def _enroller(settings: EdgeSettings, key: KeyPair, outbox: Outbox, now_ms: Callable[[], UnixMs]) -> Enroller:
-    owner = settings.owner_address()
+def _models(device: Device, key: Signer, eyes: Eyes | None, stack: ExitStack) -> ModelKeeper | None:
+    if eyes is None:
+        return None
+    settings = device.settings
+    keeper = keeper_of(
+        msgspec.structs.replace(settings.model, hub_url=settings.model.hub_url or settings.hub_url),
+        device.directory / MODELS_FOLDER,
+        offers=(settings.network, settings.hub_key()),
+        device=key.public_key,
+        now_ms=device.now_ms,
+        monotonic_s=time.monotonic,
+    )
+    keeper.start()
+    stack.callback(keeper.close)
+    return keeper
 
-    def fresh() -> bytes:
-        return seal_enrollment(Enrollment(VERSION, settings.network, owner, now_ms()), key)
 
-    receipted = outbox.enrolled()
-    if receipted is not None:
-        _, held = parse_enrollment(receipted)
-        if (held.owner, held.network) == (owner, settings.network):
-            return Enroller(outbox, block=receipted, renew=fresh)
-    return Enroller(outbox, block=fresh(), renew=fresh)
-
-
-def _uplink(
-    settings: EdgeSettings, key: KeyPair, outbox: Outbox, enroller: Enroller, now_ms: Callable[[], UnixMs]
-) -> Uplink:
-    times = settings.uplink
-    return Uplink(
-        Route(settings.broker.host, settings.broker.port, settings.network, key.public_key, settings.hub_key()),
+def _uplinks(device: Device, key: Signer, outbox: Outbox, models: ModelKeeper | None) -> Uplinks:
+    settings, now_ms = device.settings, device.now_ms
+    times, owner, network, me = settings.uplink, device.owner, settings.network, key.public_key
+    first = Route(settings.broker.host, settings.broker.port, network, me, settings.hub_key())
+    return Uplinks(
+        [first, *(Route(each.host, each.port, network, me, each.public_key()) for each in settings.more_hubs)],
         outbox=outbox,
-        enroller=enroller,
+        enrollment=lambda: seal_enrollment(Enrollment(VERSION, network, owner, now_ms()), key),
         limits=UplinkLimits(
             keepalive_s=settings.broker.keepalive_s,
             window=times.window,
@@ -123,6 +173,18 @@ def _uplink(
             reconnect_max_s=times.reconnect_max_ms / 1000,
         ),
         surroundings=Surroundings(now_ms, time.monotonic, random.SystemRandom().random),
+        hear_offer=None if models is None else models.hear,
+    )
+
+
+def outbox_limits(settings: EdgeSettings) -> OutboxLimits:
+    """Return the outbox's policy as the settings tell it."""
+    box = settings.outbox
+    return OutboxLimits(
+        max_bytes=box.max_bytes,
+        max_age_ms=box.max_age_h * 3_600_000,
+        receipts=box.receipts_kept,
+        receipts_required=settings.uplink.receipts_required,
     )
 
 

@@ -6,7 +6,7 @@ Candidates are scored in a matrix (tracks, detections), 0 = impossible; ``pair``
 import numpy as np
 import numpy.typing as npt
 
-from edge.boxes import FloatArray, areas_of, pairwise_common_area, pairwise_iou
+from edge.boxes import FloatArray, areas_of, pairwise_common_area
 
 
 def pair(scores: FloatArray) -> list[tuple[int, int]]:
@@ -27,27 +27,27 @@ def pair(scores: FloatArray) -> list[tuple[int, int]]:
     return pairs
 
 
-def overlap_scores(expected: FloatArray, seen: FloatArray, *, iou_min: float) -> FloatArray:
-    """Return the overlap of expected boxes (n, 4) with seen boxes (m, 4), 0 where below ``iou_min``."""
-    iou = pairwise_iou(expected, seen)
-    return np.where(iou >= iou_min, iou, 0.0)
-
-
-def nearness_scores(expected: FloatArray, seen: FloatArray, *, reach: FloatArray, side_ratio_max: float) -> FloatArray:
-    """Return 1 (same place) .. 0 (``reach`` mean sides apart or further), as (n, m).
+def reach_scores(
+    ways: tuple[FloatArray, FloatArray], seen: FloatArray, *, reach: FloatArray, side_ratio_max: FloatArray
+) -> FloatArray:
+    """Return 1 (on the way) .. 0 (``reach`` mean sides off it or further), as (n, m).
 
     Args:
-        expected: boxes (n, 4) where the tracks should be.
+        ways: boxes (n, 4) where each track was, and (n, 4) where it should be: it may be anywhere between.
         seen: boxes (m, 4).
-        reach: (n,) how far each track may be off, in mean sides of its box.
-        side_ratio_max: boxes whose mean sides differ by more than this factor are different things.
+        reach: (n,) how far off the way each track may be, in mean sides of its box.
+        side_ratio_max: (n,) boxes whose mean sides differ by more than this factor are different things.
     """
-    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (expected, seen)]
-    sides = [np.maximum((boxes[:, 2:] - boxes[:, :2]).mean(axis=1), 1e-9) for boxes in (expected, seen)]
-    apart = np.linalg.norm(centres[0][:, None, :] - centres[1][None, :, :], axis=2)
+    begin, end, centres = ((boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (*ways, seen))
+    sides = [np.maximum((boxes[:, 2:] - boxes[:, :2]).mean(axis=1), 1e-9) for boxes in (ways[0], seen)]
+    way = end - begin
+    length = np.maximum(np.sum(way * way, axis=1), 1e-9)
+    offset = centres[None, :, :] - begin[:, None, :]
+    along = np.clip(np.sum(offset * way[:, None, :], axis=2) / length[:, None], 0.0, 1.0)
+    apart = np.linalg.norm(offset - along[:, :, None] * way[:, None, :], axis=2)
     allowed = np.maximum(reach * sides[0], 1e-9)
     ratio = sides[0][:, None] / sides[1][None, :]
-    is_similar = (ratio <= side_ratio_max) & (ratio >= 1 / side_ratio_max)
+    is_similar = np.maximum(ratio, 1 / ratio) <= side_ratio_max[:, None]
     return np.where(is_similar, np.maximum(1.0 - apart / allowed[:, None], 0.0), 0.0)
 
 

@@ -3,7 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-BoxPx = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive
+from edge.finished import BoxPx
+
+__all__ = ["BoxPx", "FloatArray", "areas_of", "pairwise_common_area", "pairwise_iou"]
 FloatArray = npt.NDArray[np.float64]
 
 

@@ -10,13 +10,13 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.commands import device, examine, identity, models, picture
+from edge.commands import device, examine, identity, models, outbox, picture, sensors
 from edge.commands.words import EXIT_PROBLEM, common_options
 from edge.errors import EdgeError
 from edge.log import configure_log
 from edge.settings import DIRECTORY_VARIABLE
 
-_GROUPS = (identity, device, examine, models, picture)
+_GROUPS = (identity, device, examine, models, outbox, picture, sensors)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

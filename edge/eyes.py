@@ -7,7 +7,7 @@ where the last one was killed. Used by one thread; no pictures here.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +16,10 @@ import msgspec
 from edge.capture_order import CaptureOrder, is_live
 from edge.confine import Confinement, confined_command
 from edge.log import get_logger
+from edge.looking import VisionSettings
 from edge.memory import rss_kib
 from edge.picture_ring import RingHolder
-from edge.place import MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
-from edge.settings import EdgeSettings
+from edge.place import ENGINES_FOLDER, MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
 from edge.supervisor import Child, Recipe
 from edge.wire import (
     Begin,
@@ -43,6 +43,9 @@ _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before t
 _WORKING_MAX_MS: Final = 20_000  # for one frame
 _CAPTURE_START_S: Final = 30.0
 
+# Pools that would sit on memory and never have work: the model's own threads are the settings' business.
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+
 log = get_logger()
 
 
@@ -59,18 +62,28 @@ class VisionProgram:
 
 
 @dataclass(frozen=True, slots=True)
+class Incident:
+    """The vision process ended as it should not: whoever looks after models wants to know."""
+
+    reason: str
+    is_model: bool  # it said that the model is to blame; False: it crashed or hung
+
+
+@dataclass(frozen=True, slots=True)
 class Glance:
     """What came from the vision process since the last look."""
 
     observations: tuple[Track | Crossing | Stay, ...] = ()
     read_at_ns: tuple[int, ...] = ()  # one an observation: when its frame was read, CLOCK_MONOTONIC
     ready: Ready | None = None  # it has (re)started with this model
+    incidents: tuple[Incident, ...] = ()
+    is_at_work: bool = False  # it has told of frames that it had not told of before
 
 
 class Eyes:
     """Vision and capture as one; `look` is called often."""
 
-    def __init__(self, settings: EdgeSettings, directory: Path, program: VisionProgram) -> None:
+    def __init__(self, settings: VisionSettings, directory: Path, program: VisionProgram, *, rss_max_kib: int) -> None:
         """Prepare; the first `look` starts what is needed."""
         self._settings = settings
         self._directory = directory
@@ -78,11 +91,15 @@ class Eyes:
         self._state = _taken_state(directory / TRACKS_FILE)
         self._silence_max_s = settings.camera.silence_max_ms / 1000
         self._max_fps: float | None = None
+        self._greatest_id = 0
+        self._is_excused = False  # it is clear why the vision process ends next
+        self._rss_max_kib = rss_max_kib
         self._figures = VisionFigures()
         self._before = VisionFigures()  # of the vision processes that are gone
         self._heard_at_s = 0.0
         self._pictures_seen = 0
         self._picture_at_s = 0.0
+        self.tracks = 0  # that have ended; parts of one long stay count once
         self.ready: Ready | None = None
         self.trouble: str | None = None
         self.failure: str | None = None  # why it is over, where it should not be
@@ -106,7 +123,6 @@ class Eyes:
             inferred=before.inferred + now.inferred,
             skipped=before.skipped + now.skipped,
             detections=before.detections + now.detections,
-            tracks=before.tracks + now.tracks,
             clock_steps=before.clock_steps + now.clock_steps,
             pictures=before.pictures + now.pictures,
             peak_rss_kib=max(before.peak_rss_kib, now.peak_rss_kib),
@@ -125,8 +141,11 @@ class Eyes:
     def look(self, now_s: float) -> Glance:
         """Keep the processes going and return what has been seen since the last call."""
         glance = Glance()
+        ends = self._vision.restarts
         for line in self._vision.step(now_s):
             glance = self._take(line, glance, now_s)
+        if self._vision.restarts > ends:
+            glance = self._ended(glance)
         if self._capture is not None:
             for line in self._capture.step(now_s):
                 with suppress(msgspec.MsgspecError):
@@ -151,6 +170,7 @@ class Eyes:
 
     def begin_anew(self) -> None:
         """Start vision again: another model is in place. The tracks go on."""
+        self._is_excused = True
         self._vision.restart()
 
     def halt(self, *, at_most_s: float) -> Glance:
@@ -184,30 +204,59 @@ class Eyes:
                 self.ready = news
                 self.trouble = None
                 log.info("vision_ready", model=news.model, provider=news.provider, confined=",".join(news.confined))
-                return Glance(glance.observations, glance.read_at_ns, news)
+                return replace(glance, ready=news)
             case Seen(observations, read_at_ns, state):
                 self._state = state
+                self.tracks += sum(isinstance(each, Track) and not each.continues for each in observations)
+                self._greatest_id = max(self._greatest_id, *(each.track_id for each in observations))
                 stamps = (read_at_ns,) * len(observations)
-                return Glance(glance.observations + observations, glance.read_at_ns + stamps, glance.ready)
-            case Pulse(figures, working_ms, state):
-                self._figures = figures
-                self._state = state or self._state
-                if working_ms > _WORKING_MAX_MS:
-                    log.warning("vision_hangs", working_ms=working_ms)
-                    self._vision.restart()
+                return replace(
+                    glance,
+                    observations=glance.observations + observations,
+                    read_at_ns=glance.read_at_ns + stamps,
+                )
+            case Pulse():
+                return self._take_pulse(news, glance)
             case Over(figures, state):
                 log.info("vision_over", frames=figures.frames)
                 self._figures = figures
                 self._state = state
                 self._vision.is_wanted = False
                 self.is_over = True
-            case Failed(sentence, is_final):
-                self.trouble = sentence
-                if is_final:
-                    self.failure = sentence
-                    self.is_over = True
-                    self._vision.is_wanted = False
+            case Failed():
+                return self._take_failure(news, glance)
         return glance
+
+    def _take_pulse(self, pulse: Pulse, glance: Glance) -> Glance:
+        is_at_work = pulse.figures.frames > self._figures.frames
+        self._figures = pulse.figures
+        self._state = pulse.state or self._state
+        if pulse.working_ms > _WORKING_MAX_MS:
+            log.warning("vision_hangs", working_ms=pulse.working_ms)
+            self._vision.restart()
+        elif pulse.figures.rss_kib > self._rss_max_kib:
+            log.warning("vision_grows", rss_kib=pulse.figures.rss_kib)
+            self.begin_anew()
+        return replace(glance, is_at_work=glance.is_at_work or is_at_work)
+
+    def _take_failure(self, failed: Failed, glance: Glance) -> Glance:
+        self.trouble = failed.sentence
+        self._is_excused = True
+        if failed.is_final:
+            self.failure = failed.sentence
+            self.is_over = True
+            self._vision.is_wanted = False
+        if not failed.is_model:
+            return glance
+        return replace(glance, incidents=(*glance.incidents, Incident(failed.sentence, is_model=True)))
+
+    def _ended(self, glance: Glance) -> Glance:
+        """The vision process is gone: was it a crash?"""
+        is_excused, self._is_excused = self._is_excused, False
+        if is_excused:
+            return glance
+        incident = Incident("the vision process ended without a word", is_model=False)
+        return replace(glance, incidents=(*glance.incidents, incident))
 
     def _watch_vision(self, now_s: float) -> None:
         vision = self._vision
@@ -235,6 +284,9 @@ class Eyes:
 
     def _vision_recipe(self) -> Recipe:
         settings, program = self._settings, self._program
+        folders = [self._directory.absolute() / name for name in (PICTURES_FOLDER, ENGINES_FOLDER)]
+        for folder in folders:
+            folder.mkdir(mode=0o700, exist_ok=True)
         named = [settings.camera.source, settings.model.name]
         read = [str(Path(each).expanduser().absolute().parent) for each in named if each.endswith(".onnx")]
         if not program.brings_camera and self._ring is None:
@@ -242,23 +294,31 @@ class Eyes:
         confinement = Confinement(
             module=program.module,
             read=(*read, str(self._directory.absolute() / MODELS_FOLDER), *program.read),
-            write=(str(self._directory.absolute() / PICTURES_FOLDER), *program.write),
+            write=(*(str(folder) for folder in folders), *program.write),
             arguments=program.arguments,
         )
-        (self._directory / PICTURES_FOLDER).mkdir(mode=0o700, exist_ok=True)
         return Recipe(
             name="vision",
             command=lambda: confined_command(confinement),
             greeting=self._greeting,
             inherited=self._ring.reader_descriptors if self._ring is not None else (),
-            environment=program.environment,
+            environment={**_ONE_THREAD, **program.environment},
         )
 
     def _greeting(self) -> bytes:
         self._before = self.figures  # what the process before has counted stays counted
         self._figures = VisionFigures()
         ring: RingAddress | None = self._ring.address if self._ring is not None else None
-        return line_of(Begin(self._settings, str(self._directory.absolute()), ring, self._state or None, self._max_fps))
+        return line_of(
+            Begin(
+                settings=self._settings,
+                directory=str(self._directory.absolute()),
+                ring=ring,
+                resume=self._state or None,
+                ids_after=self._greatest_id,
+                max_fps=self._max_fps,
+            )
+        )
 
     def _capture_recipe(self, ring: RingHolder) -> Recipe:
         source = self._settings.camera.source

@@ -4,27 +4,29 @@ The device's own uplink brings it there. Nobody else signs meanwhile: whoever op
 """
 
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.book import merged
 from edge.builder import Draft
 from edge.connection import Connection, UplinkError
 from edge.hearing import UnbelievableError, believed_beacon
 from edge.log import get_logger
 from edge.outbox import Outbox, OutboxLimits, Waiting
 from edge.place import OUTBOX_FILE, SEQUENCE_FILE
+from edge.priority import Priority
 from edge.rotation import FarewellMark, RotationError, is_delivered
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
+from edge.uplink import Route, Surroundings, UplinkLimits
+from edge.uplinks import Uplinks
 from protocol.beacon import NO_BEACON, Beacon
-from protocol.enrollment import Enrollment, parse_enrollment, seal_enrollment
-from protocol.envelope import NO_MODEL, block_digest, parse_envelope
+from protocol.enrollment import Enrollment, seal_enrollment
+from protocol.envelope import NO_MODEL, parse_envelope
 from protocol.identity import Signer
 from protocol.observation import Gap, GapReason, Observation, Position, Succession
 from protocol.payload import VERSION
@@ -32,7 +34,6 @@ from protocol.topics import beacon_topic
 from protocol.units import UnixMs
 
 _POLL_S: Final = 0.05
-_GOODBYE_S: Final = 3.0
 _BEACON_WAIT_S: Final = 10.0
 
 log = get_logger()
@@ -49,6 +50,7 @@ class Speaker:
     route: Route
     limits: UplinkLimits
     now_ms: Callable[[], UnixMs]
+    more_routes: tuple[Route, ...] = ()  # to the other hubs
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +103,32 @@ def say_farewell(
     Raises:
         OutboxError, SequenceError, IdentityError: it cannot be signed or stored; nothing was given up.
     """
-    # All of it: the outbox gives only what is to be sent, and after its opening that is everything.
-    waiting = chain.outbox.waiting(at_most=2**31)
-    for said in reversed(waiting):
+    for said in chain.outbox.every_one():
+        if said.priority is not Priority.RECORD:
+            break  # records come first
         if succession in parse_envelope(said.block)[1].observations:
             return _settled(chain, said, is_abandoning=is_abandoning)
-    observations: list[Observation] = [_gap_of(waiting)] if waiting and is_abandoning else []
+    # What was lost before and is not told yet: nobody will tell it after this.
+    told = chain.outbox.book.gaps
+    abandoned = _gap_of(chain.outbox.every_one()) if is_abandoning else None
+    observations: tuple[Observation, ...] = (*told, *([abandoned] if abandoned else []), succession)
     signer = EnvelopeSigner(
         speaker.signer,
         network=speaker.route.network,
         ledger=chain.ledger,
         outbox=chain.outbox,
-        enrollment_digest=block_digest(_enroller(speaker, chain.outbox).block),
+        enrollment_digest=_uplinks(speaker, chain.outbox).enrollment_digest,
     )
-    said = signer.sign(
+    (said,) = signer.sign(
         Draft(
             beacon=beacon or NO_BEACON,
             model_digest=NO_MODEL,
             agent_release=speaker.release,
             position=speaker.position,
             created_at_ms=speaker.now_ms(),
-            observations=(*observations, succession),
-        )
+            observations=observations,
+        ),
+        told=told,
     )
     return _settled(chain, said, is_abandoning=is_abandoning)
 
@@ -133,37 +139,20 @@ def _settled(chain: Chain, said: Waiting, *, is_abandoning: bool) -> FarewellMar
     return FarewellMark(said.sequence, said.digest.hex())
 
 
-def _gap_of(waiting: tuple[Waiting, ...]) -> Gap:
-    return Gap(
-        reason=GapReason.ABANDONED,
-        envelopes=len(waiting),
-        observations=sum(len(parse_envelope(each.block)[1].observations) for each in waiting),
-        first_sequence=waiting[0].sequence,
-        last_sequence=waiting[-1].sequence,
-        from_ms=min(each.created_at_ms for each in waiting),
-        until_ms=max(each.created_at_ms for each in waiting),
-    )
+def _gap_of(waiting: Iterable[Waiting]) -> Gap | None:
+    gap: Gap | None = None
+    for each in waiting:
+        at_ms, number = each.created_at_ms, each.sequence
+        one = Gap(GapReason.ABANDONED, 1, each.observations, number, number, at_ms, at_ms)
+        gap = one if gap is None else merged((gap, one))
+    return gap
 
 
 @contextmanager
 def speaking(speaker: Speaker, outbox: Outbox) -> Iterator[None]:
     """Let the device's uplink work while the block runs."""
-    surroundings = Surroundings(speaker.now_ms, time.monotonic, random.SystemRandom().random)
-    uplink = Uplink(
-        speaker.route,
-        outbox=outbox,
-        enroller=_enroller(speaker, outbox),
-        limits=speaker.limits,
-        surroundings=surroundings,
-    )
-    stop = threading.Event()
-    thread = threading.Thread(target=uplink.run, args=(stop,), name="uplink", daemon=True)
-    thread.start()
-    try:
+    with _uplinks(speaker, outbox).running():
         yield
-    finally:
-        stop.set()
-        thread.join(_GOODBYE_S)
 
 
 def hear_beacon(speaker: Speaker, *, at_most_s: float) -> Beacon | None:
@@ -221,14 +210,15 @@ def _wait_until(is_so: Callable[[], bool], *, at_most_s: float) -> None:
         time.sleep(_POLL_S)
 
 
-def _enroller(speaker: Speaker, outbox: Outbox) -> Enroller:
-    def fresh() -> bytes:
+def _uplinks(speaker: Speaker, outbox: Outbox) -> Uplinks:
+    def enrollment() -> bytes:
         statement = Enrollment(VERSION, speaker.route.network, speaker.owner, speaker.now_ms())
         return seal_enrollment(statement, speaker.signer)
 
-    receipted = outbox.enrolled()
-    if receipted is not None:
-        _, held = parse_enrollment(receipted)
-        if (held.owner, held.network) == (speaker.owner, speaker.route.network):
-            return Enroller(outbox, block=receipted, renew=fresh)
-    return Enroller(outbox, block=fresh(), renew=fresh)
+    return Uplinks(
+        (speaker.route, *speaker.more_routes),
+        outbox=outbox,
+        enrollment=enrollment,
+        limits=speaker.limits,
+        surroundings=Surroundings(speaker.now_ms, time.monotonic, random.SystemRandom().random),
+    )

@@ -4,7 +4,6 @@ Whoever runs the agent takes a `Moment` now and then; two of them give the rates
 device stands, what it saw, or how its owner calls anything.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,7 +38,8 @@ class SeeingWord:
     analysed_frames: int = 0
     inferred_frames: int = 0  # of the analysed ones, those that the model saw
     skipped_frames: int = 0
-    latencies_us: Sequence[int] = ()  # of the last inferences, in any order
+    inference_p50_us: int = 0  # of the last inferences
+    inference_p95_us: int = 0
     provider: str = ""  # what really ran the model, as ONNX Runtime calls it
     camera_restarts: int = 0
     vision_restarts: int = 0
@@ -98,8 +98,8 @@ def gather(now: Moment, before: Moment | None) -> Health:
         captured_mfps=_rate_mfps(_since(seen.captured_frames, seen_before.captured_frames), span_ms),
         analysed_mfps=_rate_mfps(analysed, span_ms),
         skipped_frames=_counted(seen.skipped_frames),
-        inference_p50_us=percentile(seen.latencies_us, per_mille=500),
-        inference_p95_us=percentile(seen.latencies_us, per_mille=950),
+        inference_p50_us=_counted(seen.inference_p50_us),
+        inference_p95_us=_counted(seen.inference_p95_us),
         inferred_ppm=min(1_000_000, inferred * 1_000_000 // analysed) if analysed else 0,
         provider=provider_of(seen.provider),
         camera_restarts=_counted(seen.camera_restarts),
@@ -124,17 +124,6 @@ def gather(now: Moment, before: Moment | None) -> Health:
         rss_kib=_counted(now.host.rss_kib),
         debug_pictures=_counted(seen.debug_pictures),
     )
-
-
-def percentile(values_us: Sequence[int], *, per_mille: int) -> int:
-    """Return the smallest value that at least ``per_mille`` thousandths of ``values_us`` do not exceed; 0 for none.
-
-    The nearest rank: always one of the values, and an integer.
-    """
-    if not values_us:
-        return 0
-    rank = -(-per_mille * len(values_us) // 1000)
-    return _counted(sorted(values_us)[max(0, rank - 1)])
 
 
 def provider_of(name: str) -> Provider:

@@ -1,14 +1,15 @@
 """How much memory a process has resident, and how it gives back what it only needed to start."""
 
 import ctypes
+import re
 import resource
 import sys
 from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
-_MADV_PAGEOUT: Final = 21
-_MAPPED_WORDS: Final = 5
+_MADV_DONTNEED: Final = 4
+_MAPPING: Final = re.compile(r"(?P<begin>[0-9a-f]+)-(?P<end>[0-9a-f]+) (?P<rights>\S+) \S+ \S+ \d+ *(?P<path>.*)")
 
 
 def peak_rss_kib(proc: Path = PROC) -> int:
@@ -35,21 +36,39 @@ def _status_kib(folder: Path, name: str) -> int | None:
     return None
 
 
-def give_back(maps: Path = PROC / "self" / "maps") -> None:
+def give_back(smaps: Path = PROC / "self" / "smaps") -> None:
     """Give back what was needed to start and is not needed to go on: freed heap, and library pages read only once.
 
-    Loading OpenCV and ONNX Runtime touches tens of mebibytes of code that never runs again. ``MADV_PAGEOUT``
-    (madvise(2), Linux 5.4) drops such pages; whatever is needed after all comes back from the page cache by itself.
+    Loading OpenCV and ONNX Runtime touches tens of mebibytes of code that never runs again. ``MADV_DONTNEED``
+    (madvise(2)) lets go of such pages where they are a file's, unchanged; the page cache keeps them as long as it has
+    room, and whatever is needed after all comes back from there by itself.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
     try:
         libc.malloc_trim(0)
-        for line in maps.read_text(encoding="utf-8", errors="replace").splitlines():
-            span, rights, *_, path = line.split(maxsplit=5) if line.count(" ") >= _MAPPED_WORDS else ("", "", "")
-            if path.startswith("/") and "w" not in rights and rights.startswith("r"):
-                begin, end = (int(word, 16) for word in span.split("-"))
-                libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_PAGEOUT)
-    except (OSError, ValueError, AttributeError):
+        for begin, size in unchanged_file_spans(smaps.read_text(encoding="utf-8", errors="replace")):
+            libc.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), _MADV_DONTNEED)
+    except (OSError, AttributeError):
         return  # another C library, or no such file: nothing is owed
+
+
+def unchanged_file_spans(smaps: str) -> list[tuple[int, int]]:
+    """Return begin and size of the mappings of files that cannot be written and hold no page of our own.
+
+    Args:
+        smaps: /proc/PID/smaps (proc(5)). A page that was changed, by the linker for example, counts as anonymous: to
+            let go of it would undo the change.
+    """
+    spans: list[tuple[int, int]] = []
+    candidate: tuple[int, int] | None = None
+    for line in smaps.splitlines():
+        if (found := _MAPPING.match(line)) is not None:
+            begin, end = int(found["begin"], 16), int(found["end"], 16)
+            candidate = (begin, end - begin) if found["path"].startswith("/") and "w" not in found["rights"] else None
+        elif line.startswith("Anonymous:") and candidate is not None:
+            if line.split()[1] == "0":
+                spans.append(candidate)
+            candidate = None
+    return spans

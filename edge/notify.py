@@ -42,7 +42,7 @@ class Notifier:
             speaking.sendto(words.replace("\0", "").encode(), address)
 
 
-def notifier_of_this_process() -> Notifier:
+def own_notifier() -> Notifier:
     """Return the notifier for the surroundings that systemd gave this process; children shall not speak for it."""
     notifier = Notifier(os.environ)
     os.environ.pop("NOTIFY_SOCKET", None)

@@ -9,13 +9,13 @@ from edge.camera.recorded import FolderCamera, VideoFileCamera
 from edge.detector.detection import ModelError
 from edge.detector.session import SessionOptions
 from edge.models.opening import OpenedModel, open_model
-from edge.models.store import ModelStore
+from edge.models.versions import ModelVersions
 from edge.place import MODELS_FOLDER
 from protocol.classes import COCO_CLASSES
 from protocol.units import UnixMs
 
 
-def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> OpenedModel:
+def open_named_model(name_or_path: str, *, directory: Path, options: SessionOptions) -> OpenedModel:
     """Return the model of the device's store, or of a path that ends in ``.onnx``, ready to work.
 
     Raises:
@@ -24,8 +24,8 @@ def open_named_model(name_or_path: str, *, directory: Path, threads: int) -> Ope
     if name_or_path.endswith(".onnx"):
         path = Path(name_or_path).expanduser()
     else:
-        path = ModelStore(directory / MODELS_FOLDER).path_of(name_or_path)
-    return open_model(path, options=SessionOptions(intra_op_threads=threads))
+        path = ModelVersions(directory / MODELS_FOLDER).path_named(name_or_path)
+    return open_model(path, options=options)
 
 
 def open_timed_camera(source: str, *, now_ms: Callable[[], UnixMs], folder_fps: float) -> Camera:

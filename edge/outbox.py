@@ -1,56 +1,45 @@
-"""The outbox: signed envelopes that no hub has receipted yet, in SQLite, safe against a power cut.
+"""The outbox: signed envelopes that hubs have not receipted yet, in SQLite, safe against a power cut.
 
 * An envelope is committed with an fsync *before* anybody can have seen it, and with it the end of the chain
   (``previous`` of the next), so the chain goes on from what was really published.
-* An envelope leaves on the hub's final receipt only, in the transaction that keeps the receipt as evidence.
-* A full outbox refuses; it never drops what it accepted.
+* An envelope leaves when enough different hubs have receipted it (edge/outbox_lane.py), or by the policy below.
+* The policy, when there is too much or something is too old: first go the envelopes that some hub has, though not
+  enough; then the lowest class is thinned, every second envelope, then every fourth, so that what remains still covers
+  the whole time; a higher class only when all lower ones are gone. What goes unseen by any hub is counted as a *gap* in
+  the same transaction, and gaps are told in a signed record, which is itself never given up.
+* While one record of gaps is on its way, further losses gather for the next: an outage of months costs one record.
 
-Invariants: tests/property/test_outbox_crashes.py.
+Invariants: tests/property/test_outbox_conservation.py, test_outbox_crashes.py, test_outbox_kills.py.
 """
 
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Self
 
-from edge.errors import EdgeError
-from edge.identity import sync_directory
-from edge.outbox_tables import SCHEMA, count, keep_receipt, roll_back, sentence, set_fact
-from protocol.envelope import MAX_ENVELOPE_BYTES
-from protocol.receipt import ReceiptLine
+from edge.book import Book, Writes
+from edge.outbox_file import OutboxError, OutboxFile
+from edge.outbox_policy import OutboxLimits, abandon, make_room
+from edge.outbox_rows import COLUMNS, Waiting, insert, release, waiting_of
+from edge.outbox_tables import table_of
+from edge.priority import Priority
+from protocol.observation import Gap
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
-_LAST: Final = "last_envelope"
-_ENROLLED: Final = "enrolled"
-
-
-class OutboxError(EdgeError):
-    """The outbox cannot be read or written at present; the message says what to do. Nothing accepted is lost."""
-
-
-class OutboxFullError(OutboxError):
-    """The outbox has reached its limit: what it holds comes first, new envelopes are refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxLimits:
-    """How much may wait.
-
-    Raises:
-        ValueError: a limit is not positive.
-    """
-
-    envelopes: int = 100_000
-    block_bytes: int = 64 << 20
-    receipts: int = 1_024  # the last receipts are kept as evidence against the hub
-
-    def __post_init__(self) -> None:
-        if min(self.envelopes, self.receipts) < 1 or self.block_bytes < MAX_ENVELOPE_BYTES:
-            raise ValueError(f"an outbox holds at least one envelope of {MAX_ENVELOPE_BYTES} bytes and one receipt")
+__all__ = [
+    "Link",
+    "Outbox",
+    "OutboxDepth",
+    "OutboxError",
+    "OutboxLimits",
+    "Waiting",
+    "Writes",
+    "look_into",
+    "peek_depth",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,149 +51,117 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A signed envelope on its way."""
-
-    sequence: int
-    digest: bytes
-    block: bytes
-    created_at_ms: UnixMs
-
-
-@dataclass(frozen=True, slots=True)
 class OutboxDepth:
-    """What waits for a receipt."""
+    """What waits for receipts."""
 
     envelopes: int
-    block_bytes: int
+    block_bytes: int  # on the disk, about
     refused: int  # of these, set aside because a hub refused them without keeping them
     oldest_created_at_ms: UnixMs | None
-
-
-@dataclass(slots=True)
-class _Change:
-    """By how much a transaction changes what waits."""
-
-    envelopes: int = 0
-    block_bytes: int = 0
+    by_class: dict[Priority, int]
 
 
 class Outbox:
     """One device's outbox. May be used from several threads. One error family: OutboxError."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, limits: OutboxLimits) -> None:
-        """Use `open`."""
-        self._path = path
-        self._connection = connection
-        self._limits = limits
-        self._lock = threading.Lock()
-        self._envelopes, self._block_bytes = self._measured()
+    def __init__(self, file: OutboxFile, limits: OutboxLimits) -> None:
+        """Use `open`, or `look_into`."""
+        self.file = file  # for edge/outbox_lane.py
+        self.limits = limits
 
     @classmethod
     def open(cls, path: Path, *, limits: OutboxLimits) -> Self:
         """Open or create the outbox at ``path``; SQLite repairs what a power cut left.
 
         Raises:
-            OutboxError: damaged, or not writable.
+            OutboxError: damaged, not writable, or of another release.
         """
-        connection: sqlite3.Connection | None = None
-        try:
-            connection = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            # FULL: a commit has reached the disk when it returns; about 2 ms, and envelopes are few.
-            connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(SCHEMA)
-            # What a hub refused once is offered again after each start: the hub may have been mended.
-            connection.execute("UPDATE envelope SET refused = NULL WHERE refused IS NOT NULL")
-            sync_directory(path.parent)  # SQLite does not do it for a new database in WAL mode
-            return cls(path, connection, limits)
-        except (sqlite3.Error, OSError) as error:
-            if connection is not None:
-                connection.close()
-            raise OutboxError(sentence(path, error)) from error
+        with ExitStack() as stack:
+            file = OutboxFile.open(path)
+            stack.callback(file.close)
+            outbox = cls(file, limits)
+            outbox._begin_anew()
+            stack.pop_all()
+        return outbox
 
     def close(self) -> None:
         """Close the file; the outbox may be opened again."""
-        with self._lock:
-            self._connection.close()
+        self.file.close()
 
-    def append(self, envelope: Waiting) -> None:
-        """Keep ``envelope`` and make it the end of the chain; durable on return.
+    @property
+    def book(self) -> Book:
+        """What was signed, released, given up and is to be told."""
+        return self.file.book
+
+    @property
+    def writes(self) -> Writes:
+        """How much was written to the disk since `open`."""
+        return self.file.writes
+
+    @property
+    def lost(self) -> tuple[int, int]:
+        """How many envelopes and observations were given up since `open`: what health records tell."""
+        book, before = self.file.book, self.file.book_before
+        return book.given_up - before.given_up, book.given_up_observations - before.given_up_observations
+
+    def append(self, envelopes: Sequence[Waiting], *, lost: Gap | None = None, told: Sequence[Gap] = ()) -> None:
+        """Keep ``envelopes`` in one transaction, the last one as the end of the chain; durable on return.
+
+        Args:
+            envelopes: signed one after the other, each naming the one before. The latest time in them is taken for
+                the present when it comes to age.
+            lost: observations that were lost in memory, to be told with the next record.
+            told: gaps that stand in these envelopes.
 
         Raises:
-            OutboxFullError: no room; nothing was changed.
             OutboxError: not written; nothing was changed.
         """
-        with self._transaction() as (connection, change):
-            self._require_room(len(envelope.block))
-            connection.execute(
-                "INSERT INTO envelope (sequence, digest, block, created_at_ms) VALUES (?, ?, ?, ?)",
-                (envelope.sequence, envelope.digest, envelope.block, envelope.created_at_ms),
-            )
-            set_fact(connection, _LAST, envelope.sequence, envelope.digest)
-            change.envelopes, change.block_bytes = 1, len(envelope.block)
-
-    def require_room(self, block_bytes: int) -> None:
-        """Return quietly if a block of that size would be accepted.
-
-        Raises:
-            OutboxFullError: it would not.
-        """
-        with self._lock:
-            self._require_room(block_bytes)
+        with self.file.change() as change:
+            if lost is not None:
+                change.book = change.book.with_gap(lost)
+            change.book = change.book.with_told(told)
+            for envelope in envelopes:
+                insert(change, envelope)
+            if envelopes:
+                make_room(change, self.limits, now_ms=max(each.created_at_ms for each in envelopes))
 
     def last(self) -> Link | None:
         """Return the end of the chain; None before the first envelope."""
-        fact = self._fact(_LAST)
-        return None if fact is None else Link(*fact)
+        book = self.file.book
+        return Link(book.last_sequence, book.last_digest) if book.last_sequence else None
 
-    def waiting(self, *, at_most: int) -> tuple[Waiting, ...]:
-        """Return the first envelopes that are to be sent, in sequence order."""
-        rows = self._rows(
-            "SELECT sequence, digest, block, created_at_ms FROM envelope WHERE refused IS NULL "
-            "ORDER BY sequence LIMIT ?",
-            at_most,
-        )
-        return tuple(Waiting(*row) for row in rows)
-
-    def settle(self, lines: Sequence[ReceiptLine], *, receipt: bytes, heard_at_ms: UnixMs) -> tuple[int, ...]:
-        """Let go of the envelopes that a verified receipt of the right hub settles.
-
-        A line counts if sequence and digest are those of an envelope that waits. Final verdicts delete it,
-        UNKNOWN_DEVICE leaves it to be sent again, any other sets it aside until the next start.
-
-        Args:
-            lines: the receipt's lines.
-            receipt: the receipt's block, kept if anything was settled.
-            heard_at_ms: when it was heard.
-
-        Returns:
-            The sequences that were deleted.
+    def gaps_to_tell(self) -> tuple[Gap, ...]:
+        """Return what was lost and can be told now: nothing while a record is on its way that no hub has yet.
 
         Raises:
-            OutboxError: not written; nothing was changed.
+            OutboxError: the file cannot be read.
         """
-        settled: list[int] = []
-        with self._transaction() as (connection, change):
-            for line in lines:
-                row = connection.execute(
-                    "SELECT length(block) FROM envelope WHERE sequence = ? AND digest = ?", (line.sequence, line.digest)
-                ).fetchone()
-                if row is None:
-                    continue
-                count(connection, line.verdict)
-                if line.verdict.is_final:
-                    connection.execute("DELETE FROM envelope WHERE sequence = ?", (line.sequence,))
-                    settled.append(line.sequence)
-                    change.envelopes -= 1
-                    change.block_bytes -= row[0]
-                elif line.verdict is not Verdict.UNKNOWN_DEVICE:
-                    connection.execute(
-                        "UPDATE envelope SET refused = ? WHERE sequence = ?", (int(line.verdict), line.sequence)
-                    )
-            if settled:
-                keep_receipt(connection, receipt, heard_at_ms, self._limits.receipts)
-        return tuple(settled)
+        book = self.file.book
+        if not book.gaps:
+            return ()
+        table = table_of(Priority.RECORD)
+        return (
+            ()
+            if self.file.rows(f"SELECT 1 FROM {table} WHERE sequence NOT IN (SELECT sequence FROM answer) LIMIT 1")
+            else book.gaps
+        )
+
+    def waiting(self, *, at_most: int) -> tuple[Waiting, ...]:
+        """Return the first envelopes in the order of sending, whatever hubs have said of them."""
+        return tuple(islice(self.every_one(), at_most))
+
+    def every_one(self) -> Iterator[Waiting]:
+        """Yield all envelopes, in the order of sending, a few at a time from the disk.
+
+        Raises:
+            OutboxError: the file cannot be read.
+        """
+        for priority in Priority:
+            after = 0
+            few = f"SELECT {COLUMNS} FROM {table_of(priority)} WHERE sequence > ? ORDER BY sequence LIMIT 64"
+            while rows := self.file.rows(few, after):
+                yield from (waiting_of(row, priority) for row in rows)
+                after = rows[-1][0]
 
     def abandon(self, *, below: int) -> int:
         """Give up, without a receipt, every envelope with a sequence below ``below``; return how many there were.
@@ -214,86 +171,59 @@ class Outbox:
         Raises:
             OutboxError: not written; nothing was changed.
         """
-        with self._transaction() as (connection, change):
-            envelopes, block_bytes = connection.execute(
-                "SELECT count(*), coalesce(sum(length(block)), 0) FROM envelope WHERE sequence < ?", (below,)
-            ).fetchone()
-            connection.execute("DELETE FROM envelope WHERE sequence < ?", (below,))
-            change.envelopes, change.block_bytes = -envelopes, -block_bytes
-        return int(envelopes)
+        with self.file.change() as change:
+            return abandon(change, below=below)
 
     def depth(self) -> OutboxDepth:
-        """Return how much waits."""
-        ((refused, oldest),) = self._rows("SELECT count(refused), min(created_at_ms) FROM envelope")
-        with self._lock:
-            return OutboxDepth(self._envelopes, self._block_bytes, refused, oldest)
+        """Return how much waits.
+
+        Raises:
+            OutboxError: the file cannot be read.
+        """
+        # The first of each class, not the oldest of all: that would be a walk through the whole table.
+        firsts = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT created_at_ms FROM {table_of(priority)} ORDER BY sequence LIMIT 1)"
+            for priority in Priority
+        )
+        ((refused, oldest),) = self.file.rows(
+            f"SELECT (SELECT count(DISTINCT sequence) FROM refusal), (SELECT min(created_at_ms) FROM ({firsts}))"
+        )
+        book = self.file.book
+        by_class = {priority: book.classes[priority].waiting for priority in Priority}
+        return OutboxDepth(book.waiting, book.waiting_bytes, refused, oldest, by_class)
 
     def tally(self) -> dict[Verdict, int]:
-        """Return how many envelopes got which verdict, over the life of this outbox."""
-        return {Verdict(verdict): number for verdict, number in self._rows("SELECT verdict, envelopes FROM tally")}
+        """Return how many envelopes got which verdict, all hubs together, over the life of this outbox."""
+        total: dict[Verdict, int] = {}
+        for of_hub in self.file.book.verdicts.values():
+            for verdict, envelopes in of_hub.items():
+                total[Verdict(verdict)] = total.get(Verdict(verdict), 0) + envelopes
+        return dict(sorted(total.items()))
 
     def receipts(self) -> tuple[bytes, ...]:
         """Return the receipts kept as evidence, oldest first."""
-        return tuple(row[0] for row in self._rows("SELECT block FROM receipt ORDER BY number"))
+        return tuple(row[0] for row in self.file.rows("SELECT block FROM receipt ORDER BY number"))
 
-    def enrolled(self) -> bytes | None:
-        """Return the enrollment block that the hub has receipted; None before that."""
-        fact = self._fact(_ENROLLED)
-        return None if fact is None else fact[1]
+    def _begin_anew(self) -> None:
+        """The settings may ask for fewer receipts than at the last start. And what a hub refused is offered again."""
+        enough = self.file.rows(
+            "SELECT sequence FROM answer GROUP BY sequence HAVING count(*) >= ?", self.limits.receipts_required
+        )
+        if not enough and not self.file.rows("SELECT 1 FROM refusal LIMIT 1"):
+            return
+        with self.file.change() as change:
+            change.connection.execute("DELETE FROM refusal")  # the hub may have been mended
+            for (sequence,) in enough:
+                release(change, sequence, is_early=False)
 
-    def set_enrolled(self, block: bytes | None) -> None:
-        """Remember that the hub holds this enrollment, or (None) that it holds none.
 
-        Raises:
-            OutboxError: not written.
-        """
-        with self._transaction() as (connection, _):
-            if block is None:
-                connection.execute("DELETE FROM fact WHERE name = ?", (_ENROLLED,))
-            else:
-                set_fact(connection, _ENROLLED, 0, block)
+def look_into(path: Path, *, limits: OutboxLimits | None = None) -> Outbox:
+    """Return the outbox at ``path`` for reading; an agent may be using it. Close it again.
 
-    def _require_room(self, block_bytes: int) -> None:
-        limits = self._limits
-        if self._envelopes >= limits.envelopes or self._block_bytes + block_bytes > limits.block_bytes:
-            raise OutboxFullError(
-                f"{self._envelopes} envelopes ({self._block_bytes} bytes) wait for a receipt, the limit is reached: "
-                f"check that the hub can be reached (`cairn-edge doctor`)"
-            )
-
-    def _measured(self) -> tuple[int, int]:
-        row = self._connection.execute("SELECT count(*), coalesce(sum(length(block)), 0) FROM envelope").fetchone()
-        return row[0], row[1]
-
-    def _fact(self, name: str) -> tuple[int, bytes] | None:
-        rows = self._rows("SELECT number, content FROM fact WHERE name = ?", name)
-        return (rows[0][0], rows[0][1]) if rows else None
-
-    def _rows(self, query: str, *values: object) -> list[Any]:
-        try:
-            with self._lock:
-                return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise OutboxError(sentence(self._path, error)) from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[tuple[sqlite3.Connection, _Change]]:
-        """All or nothing, durable at the end of the block; the change is counted if it happened."""
-        with self._lock:
-            connection = self._connection
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                change = _Change()
-                yield connection, change
-                connection.execute("COMMIT")
-                self._envelopes += change.envelopes
-                self._block_bytes += change.block_bytes
-            except sqlite3.Error as error:
-                roll_back(connection)
-                raise OutboxError(sentence(self._path, error)) from error
-            except BaseException:
-                roll_back(connection)
-                raise
+    Raises:
+        OutboxError: there is none, or it cannot be read.
+    """
+    return Outbox(OutboxFile.look_into(path), limits or OutboxLimits())
 
 
 def peek_depth(path: Path, *, limits: OutboxLimits) -> OutboxDepth:
@@ -302,12 +232,8 @@ def peek_depth(path: Path, *, limits: OutboxLimits) -> OutboxDepth:
     Raises:
         OutboxError: there is none, or it cannot be read.
     """
-    connection: sqlite3.Connection | None = None
+    outbox = look_into(path, limits=limits)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, isolation_level=None)
-        return Outbox(path, connection, limits).depth()
-    except sqlite3.Error as error:
-        raise OutboxError(sentence(path, error)) from error
+        return outbox.depth()
     finally:
-        if connection is not None:
-            connection.close()
+        outbox.close()

@@ -15,3 +15,4 @@ PICTURES_FOLDER: Final = "pictures"  # blurred ones that the owner asked for
 TRACKS_FILE: Final = "tracks.state"  # what the last run left open
 PICTURE_FILE: Final = "latest.png"
 PICTURE_WANTED_FILE: Final = "wanted"  # its being there asks for one
+ENGINES_FOLDER: Final = "engines"  # what an accelerator has compiled

@@ -1,57 +1,64 @@
-"""Interim."""
+"""From settings to a pipeline: what the process that looks is made of. It imports numpy."""
 
-from dataclasses import dataclass
-from typing import Any
-
+from edge.camera.frame import Camera
+from edge.detector.detection import Detector
+from edge.finished import FinishedTrack, Seen
+from edge.looking import CameraSettings, VisionSettings
 from edge.opening import class_ids_of
-from edge.pipeline import Pipeline
-from edge.track import FinishedTrack
+from edge.pipeline import Pipeline, PipelineSettings
+from edge.places import Places
 from edge.tracker import Tracker
-from protocol.observation import Track
+from protocol.observation import Crossing, Stay, Track
 
-_NO_SKETCH = b""
-
-__all__ = ["build_pipeline", "observation_of"]
+_NO_SKETCH = b""  # no model of ours defines an evidence sketch yet
 
 
-@dataclass
-class _Stats:
-    frames: int = 0
-    inferred: int = 0
-    skipped: int = 0
-    detections: int = 0
-    tracks: int = 0
-    inference_p50_us: int = 0
-    inference_p95_us: int = 0
-    clock_steps: int = 0
+def build_pipeline(
+    settings: VisionSettings, camera: Camera, detector: Detector, *, resume: bytes | None = None, ids_after: int = 0
+) -> Pipeline:
+    """Return the pipeline that ``settings`` describe.
+
+    Args:
+        settings: the device's.
+        camera: stays the caller's to close; the frames it gives are painted on.
+        detector: any detector.
+        resume: the `Pipeline.state` of the process before this one, if it was killed; damaged bytes are ignored.
+        ids_after: the greatest track id that was told of in this boot: used no more, whatever ``resume`` says.
+
+    Raises:
+        MaskError: a privacy mask is malformed: do not start.
+        ModelError: a class to look for is unknown.
+    """
+    return Pipeline(
+        camera,
+        detector,
+        Tracker(places=places_of(settings.camera), ids_after=ids_after),
+        settings=PipelineSettings(
+            class_ids=class_ids_of(settings.model.classes),
+            masks=settings.privacy.masks,
+            is_gated=settings.camera.gate == "auto",
+            max_fps=settings.camera.max_fps or None,
+            resume=resume,
+        ),
+    )
 
 
-class _Interim(Pipeline):
-    @property
-    def stats(self) -> Any:
-        old = super().stats
-        return _Stats(old.frames, old.frames, 0, old.detections, old.tracks, 0, 0, old.clock_steps)
-
-    def state(self) -> bytes:
-        return b""
-
-    def set_max_fps(self, _fps: float | None) -> None:
-        pass
-
-
-def build_pipeline(settings: Any, camera: Any, detector: Any, *, resume: bytes | None) -> Any:
-    return _Interim(camera, detector, Tracker(), class_ids=class_ids_of(settings.model.classes))
-
-
-def observation_of(track: FinishedTrack) -> Track:
-    """Return what leaves the device of a finished track: no boxes, no path."""
+def observation_of(seen: Seen) -> Track | Crossing | Stay:
+    """Return what leaves the device of what was seen: of a finished track no boxes and no path."""
+    if not isinstance(seen, FinishedTrack):
+        return seen
     return Track(
-        track_id=track.track_id,
-        class_id=track.class_id,
-        first_seen_ms=track.first_seen_ms,
-        last_seen_ms=track.last_seen_ms,
-        confidence_ppm=track.confidence_ppm,
-        detections=track.detections,
-        continues=track.continues,
+        track_id=seen.track_id,
+        class_id=seen.class_id,
+        first_seen_ms=seen.first_seen_ms,
+        last_seen_ms=seen.last_seen_ms,
+        confidence_ppm=seen.confidence_ppm,
+        detections=seen.detections,
+        continues=seen.continues,
         sketch=_NO_SKETCH,
     )
+
+
+def places_of(settings: CameraSettings) -> Places:
+    """Return the lines and zones to watch."""
+    return Places([(line.begin, line.end) for line in settings.lines], [zone.polygon for zone in settings.zones])

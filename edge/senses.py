@@ -18,7 +18,6 @@ from edge.sensors.messages import (
     encode,
 )
 from edge.sensors.sensor import SensorError
-from edge.settings import SensorSettings
 from edge.supervisor import Child, Recipe
 from protocol.observation import Reading
 
@@ -30,12 +29,11 @@ log = get_logger()
 class Senses:
     """The sensing process; `feel` is called often."""
 
-    def __init__(self, settings: SensorSettings, *, packages: tuple[str, ...] = ()) -> None:
-        """Prepare; the first `feel` starts it. ``packages`` are folders that drivers of others lie in."""
+    def __init__(self, order: SensingOrder) -> None:
+        """Prepare; the first `feel` starts it."""
         # gpsd is a neighbour on the network; everything else is a file.
-        needs_network = any(source.startswith("gpsd:") for source in settings.sources)
-        confinement = Confinement(module="edge.sensing", read=packages, has_network=needs_network)
-        order = SensingOrder(sources=settings.sources, period_ms=settings.period_ms)
+        needs_network = any(address.kind == "gpsd" for address in order.addresses())
+        confinement = Confinement(module="edge.sensing", has_network=needs_network)
         self.child = Child(Recipe("sensing", lambda: confined_command(confinement), lambda: encode(order)))
         self._failures: dict[str, int] = {}
         self._failures_before = 0

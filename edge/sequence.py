@@ -18,7 +18,8 @@ import msgspec
 from edge.errors import EdgeError
 from edge.identity import sync_directory
 
-BLOCK: Final = 16  # numbers reserved per fsync: the largest gap that a crash leaves
+# Numbers reserved at once, which takes two fsyncs (the file, its directory), and the largest gap that a crash leaves.
+BLOCK: Final = 64
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
@@ -77,6 +78,16 @@ class SequenceLedger:
     def never_below(self, last_used: int) -> None:
         """Go on above ``last_used``, the highest number the outbox knows of: this file may be an old copy."""
         self._next = max(self._next, last_used + 1)
+
+    def go_on_after_copy(self, *, boot: int, skipped: int) -> None:
+        """This file is an old copy: go on at ``boot`` and ``skipped`` numbers further, durable on return.
+
+        Raises:
+            SequenceError: it cannot be made durable.
+        """
+        self._next += skipped
+        self._state = _State(boot=max(boot, self._state.boot), used_until=self._next - 1)
+        _write(self._path, self._state)
 
     def take(self) -> int:
         """Return the next number; it is spent, whatever becomes of the envelope.

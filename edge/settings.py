@@ -15,10 +15,17 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge.anchors import BootPlace, KeyPlace
-from edge.errors import EdgeError
+from edge.errors import SettingsError as SettingsError  # noqa: PLC0414 - whoever loads settings meets it
+from edge.looking import CameraSettings, LookFor, PrivacySettings, VisionSettings
+from edge.models.choice import ModelSettings
+from edge.models.errors import ModelError
+from edge.sensors.messages import SensingOrder
+from edge.sensors.sensor import PERIOD_MAX_MS, PERIOD_MIN_MS, SensorAddress, SensorError
+from edge.sensors.whereabouts import PlaceRules
 from edge.thermal import ThermalError, ThermalLimits
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
+from protocol.observation import Position
 from protocol.payload import LatitudeUdeg, LongitudeUdeg, Network
 
 SETTINGS_FILE: Final = "cairn.toml"
@@ -30,10 +37,6 @@ _Positive = Annotated[int, Meta(ge=1, le=2**31)]
 _Port = Annotated[int, Meta(ge=1, le=65_535)]
 
 
-class SettingsError(EdgeError):
-    """The settings are missing, misspelt or impossible; the message says which and what to do."""
-
-
 class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the MQTT broker is."""
 
@@ -42,22 +45,19 @@ class BrokerSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     keepalive_s: Annotated[int, Meta(ge=5, le=3_600)] = 30
 
 
-class CameraSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look through; ``source`` empty: a device with sensors only."""
+class HubSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One more hub that gets every envelope, beside the first: ``[[more_hubs]]``."""
 
-    source: str = ""  # webcam:0, rtsp://..., a video file, a folder of pictures
-    folder_fps: Annotated[float, Meta(gt=0, le=120)] = 10.0
-    silence_max_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 25_000  # then the capture process is started anew
+    key: str  # did:key of the hub
+    host: str  # its MQTT broker
+    port: _Port = 1883
 
+    def __post_init__(self) -> None:
+        self.public_key()
 
-class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to look for."""
-
-    name: str = "yolox-nano"  # a name in the model store, or the path of an .onnx file
-    threads: Annotated[int, Meta(ge=0, le=64)] = 1  # 0: all cores but one
-    runner: str = ""  # what runs it, in the place of what its manifest says
-    runner_fallback: bool = False  # whether ONNX Runtime may stand in for a runner that cannot work here
-    classes: tuple[str, ...] = ("person", "bicycle", "car", "motorcycle", "bus", "truck")  # empty: all
+    def public_key(self) -> PublicKey:
+        """Return the key of the hub whose word counts."""
+        return _hub_key("more_hubs.key", self.key)
 
 
 class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,13 +68,52 @@ class PositionSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     accuracy_mm: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 10_000
     heading_mdeg: Annotated[int, Meta(ge=-1, lt=360_000)] = -1  # clockwise from true north; -1: none
     grid_udeg: Annotated[int, Meta(ge=1, le=1_000_000)] = 1_000  # about 111 m; 1: as exact as it is
+    # Where envelopes take their position from. With "gnss" the numbers above stand in while there is no good fix.
+    source: Literal["settings", "gnss"] = "settings"
+    gnss_min_dimension: Annotated[int, Meta(ge=2, le=3)] = 2
+    gnss_min_satellites: Annotated[int, Meta(ge=0, le=64)] = 4
+    gnss_max_hdop_milli: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
+    gnss_hold_s: Annotated[int, Meta(ge=1, le=86_400)] = 300  # how long the last good fix counts
+    gnss_fallback_accuracy_mm: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 1_000_000  # after that: 1 km
+
+    def rules(self) -> PlaceRules:
+        """Return what `edge.sensors.whereabouts` needs."""
+        return PlaceRules(
+            configured=Position(self.lat_udeg, self.lon_udeg, self.accuracy_mm, self.heading_mdeg),
+            follows_gnss=self.source == "gnss",
+            min_dimension=self.gnss_min_dimension,
+            min_satellites=self.gnss_min_satellites,
+            max_hdop_milli=self.gnss_max_hdop_milli,
+            hold_ms=self.gnss_hold_s * 1_000,
+            fallback_accuracy_mm=self.gnss_fallback_accuracy_mm,
+            grid_udeg=self.grid_udeg,
+        )
 
 
 class SensorSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which sensors to read; see edge/sensors."""
+    """Which sensors to read; `cairn-edge sensor list` says what there is.
 
-    sources: tuple[str, ...] = ()  # hwmon:CHIP/temp1, thermal:TYPE
-    period_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)] = 60_000
+    Raises:
+        SettingsError: a source is no sensor's word, or stands there twice.
+    """
+
+    # KIND:WHICH, with a period of its own KIND:WHICH@MS: hwmon:CHIP/temp1, thermal:TYPE, iio:bme280/pressure,
+    # gnss:/dev/ttyUSB0@1000, gpsd:127.0.0.1:2947, sds011:/dev/ttyUSB1@300000, pms5003:/dev/ttyAMA0, simulated:pm
+    sources: tuple[str, ...] = ()
+    period_ms: Annotated[int, Meta(ge=PERIOD_MIN_MS, le=PERIOD_MAX_MS)] = 60_000
+
+    def __post_init__(self) -> None:
+        try:
+            names = [str(SensorAddress.parse(source)) for source in self.sources]
+        except SensorError as error:
+            raise SettingsError(f"sensors.sources: {error}") from error
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise SettingsError(f"sensors.sources: {', '.join(twice)} stands there twice: one of them is enough")
+
+    def order(self, *, seed: int = 0) -> SensingOrder:
+        """Return what the sensing process is told; ``seed`` is for simulated sensors."""
+        return SensingOrder(sources=self.sources, period_ms=self.period_ms, seed=seed)
 
 
 class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,16 +125,17 @@ class BatchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class OutboxSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much may wait for receipts."""
+    """How much may wait for receipts, and how long. What is given up beyond that is told in a signed record."""
 
-    max_envelopes: _Positive = 100_000
-    max_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    max_bytes: Annotated[int, Meta(ge=1 << 20)] = 128 << 20  # seven days of one observation a second, and more
+    max_age_h: Annotated[int, Meta(ge=1, le=24 * 366)] = 24 * 30  # a hub may refuse to pay for what is older than days
     receipts_kept: _Positive = 1_024
 
 
 class UplinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How envelopes travel."""
 
+    receipts_required: Annotated[int, Meta(ge=1, le=16)] = 1  # of different hubs, before an envelope is deleted
     window: Annotated[int, Meta(ge=1, le=256)] = 32
     resend_after_ms: Annotated[int, Meta(ge=100, le=600_000)] = 5_000
     reconnect_max_ms: Annotated[int, Meta(ge=100, le=600_000)] = 30_000
@@ -114,6 +154,7 @@ class CareSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     relax_after_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)] = 30_000  # since the last step, before one back up
     full_mfps: Annotated[int, Meta(ge=1_000, le=240_000)] = 30_000  # thousandths of a frame a second when all is well
     least_mfps: Annotated[int, Meta(ge=100, le=30_000)] = 1_000
+    vision_rss_max_mib: Annotated[int, Meta(ge=96, le=65_536)] = 1_024  # beyond it vision begins anew; tracks go on
     health_period_ms: Annotated[int, Meta(ge=10_000, le=86_400_000)] = 600_000  # between two signed records of health
 
 
@@ -141,6 +182,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     key: KeyPlace = KeyPlace()
     boots: BootPlace = BootPlace()
     camera: CameraSettings = CameraSettings()
+    privacy: PrivacySettings = PrivacySettings()
     model: ModelSettings = ModelSettings()
     sensors: SensorSettings = SensorSettings()
     batch: BatchSettings = BatchSettings()
@@ -148,9 +190,24 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     uplink: UplinkSettings = UplinkSettings()
     care: CareSettings = CareSettings()
     status_page: StatusPageSettings = StatusPageSettings()
+    more_hubs: Annotated[tuple[HubSettings, ...], Meta(max_length=15)] = ()
 
     def __post_init__(self) -> None:
-        self.hub_key()
+        hubs = [self.hub_key(), *(each.public_key() for each in self.more_hubs)]
+        if len(set(hubs)) != len(hubs):
+            raise SettingsError("a hub stands in more_hubs that is there already: each hub once")
+        brokers = [(self.broker.host, self.broker.port), *((each.host, each.port) for each in self.more_hubs)]
+        if len(set(brokers)) != len(brokers):
+            raise SettingsError("two hubs on one broker would take each other's connection: each needs its own")
+        if self.uplink.receipts_required > len(hubs):
+            raise SettingsError(
+                f"uplink.receipts_required = {self.uplink.receipts_required}, but there are {len(hubs)} hubs: "
+                f"add [[more_hubs]] or ask for fewer"
+            )
+        try:
+            self.model.publisher_keys()
+        except ModelError as error:
+            raise SettingsError(str(error)) from error
         if self.owner and not _ADDRESS.fullmatch(self.owner):
             raise SettingsError(f"owner = {self.owner!r} is not an account: 0x and 40 hexadecimal digits")
         try:
@@ -174,10 +231,19 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def hub_key(self) -> PublicKey:
         """Return the key of the hub whose word counts."""
-        try:
-            return PublicKey.parse(self.hub)
-        except MalformedError as error:
-            raise SettingsError(f"hub = {self.hub[:80]!r} is not a did:key: copy it from the operator") from error
+        return _hub_key("hub", self.hub)
+
+    def for_vision(self) -> VisionSettings:
+        """Return what the vision process is told: no key, no network, no place."""
+        model = self.model
+        look_for = LookFor(
+            name=model.name,
+            threads=model.threads,
+            runner=model.runner,
+            runner_fallback=model.runner_fallback,
+            classes=model.classes,
+        )
+        return VisionSettings(camera=self.camera, model=look_for, privacy=self.privacy)
 
     def owner_address(self) -> bytes:
         """Return the owner's account, 20 bytes.
@@ -188,6 +254,13 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         if not self.owner:
             raise SettingsError("this device has no owner yet: let it be adopted (`cairn-edge id` shows how)")
         return bytes.fromhex(self.owner.removeprefix("0x"))
+
+
+def _hub_key(name: str, text: str) -> PublicKey:
+    try:
+        return PublicKey.parse(text)
+    except MalformedError as error:
+        raise SettingsError(f"{name} = {text[:80]!r} is not a did:key: copy it from the operator") from error
 
 
 def load_settings(directory: Path, environment: Mapping[str, str]) -> EdgeSettings:
@@ -228,7 +301,7 @@ def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             for inner in msgspec.structs.fields(field.type):
                 known[f"{ENV_PREFIX}{field.name}_{inner.name}".upper()] = (field.name, inner.name)
-        else:
+        elif field.name != "more_hubs":  # a list of tables: in the file alone
             known[f"{ENV_PREFIX}{field.name}".upper()] = (field.name,)
     given = {name for name in environment if name.startswith(ENV_PREFIX) and name != DIRECTORY_VARIABLE}
     stray = sorted(given - known.keys())
@@ -250,4 +323,4 @@ def _merged(tables: Mapping[str, object], overrides: Mapping[tuple[str, ...], st
     return merged
 
 
-_LISTS: Final = frozenset({"classes", "sources"})
+_LISTS: Final = frozenset({"classes", "publishers", "sources"})

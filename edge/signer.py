@@ -1,14 +1,17 @@
-"""Where a draft becomes an envelope: it gets its number and its predecessor, is signed, and is durable on return.
+"""Where drafts become envelopes: they get their numbers and predecessors, are signed, and are durable on return.
 
-Order matters: room first, then a number (spent whatever happens), then the signature, then the commit. Nobody can see
-an envelope before `sign` returns, so a crash anywhere leaves either nothing or an envelope that will be sent.
+Order matters: the numbers (spent whatever happens), then the signatures, then one commit for all. Nobody can see an
+envelope before `sign` returns, so a crash anywhere leaves either nothing or envelopes that will be sent.
 """
+
+from collections.abc import Sequence
 
 from edge.builder import Draft
 from edge.outbox import Link, Outbox, Waiting
 from edge.sequence import SequenceLedger
-from protocol.envelope import MAX_ENVELOPE_BYTES, NO_PREVIOUS, Envelope, block_digest, seal
+from protocol.envelope import NO_PREVIOUS, Envelope, block_digest, seal
 from protocol.identity import Signer
+from protocol.observation import Gap
 from protocol.payload import VERSION
 
 
@@ -29,16 +32,36 @@ class EnvelopeSigner:
         self._outbox = outbox
         self._enrollment_digest = enrollment_digest
 
-    def sign(self, draft: Draft) -> Waiting:
-        """Return the envelope made of ``draft``, durable in the outbox.
+    def gaps_to_tell(self) -> tuple[Gap, ...]:
+        """Return what was lost and is to stand in the next envelope.
 
         Raises:
-            OutboxError: no room, or not written; the draft may be offered again.
-            SequenceError: no number can be reserved.
-            MalformedError: the draft holds something that no hub would accept.
+            OutboxError: it cannot be read.
         """
-        self._outbox.require_room(MAX_ENVELOPE_BYTES)
+        return self._outbox.gaps_to_tell()
+
+    def sign(self, *drafts: Draft, lost: Gap | None = None, told: Sequence[Gap] = ()) -> tuple[Waiting, ...]:
+        """Return the envelopes made of ``drafts``, in that order, all durable in the outbox.
+
+        Args:
+            drafts: at least one.
+            lost: observations that were lost in memory, to be told in a later envelope.
+            told: gaps that stand in these drafts.
+
+        Raises:
+            OutboxError: not written; the drafts may be offered again.
+            SequenceError: no number can be reserved.
+            MalformedError: a draft holds something that no hub would accept; none was stored.
+        """
         last = self._outbox.last()
+        signed: list[Waiting] = []
+        for draft in drafts:
+            signed.append(self._seal(draft, last))
+            last = Link(signed[-1].sequence, signed[-1].digest)
+        self._outbox.append(signed, lost=lost, told=told)
+        return tuple(signed)
+
+    def _seal(self, draft: Draft, last: Link | None) -> Waiting:
         sequence = self._ledger.take()
         envelope = Envelope(
             version=VERSION,
@@ -54,9 +77,9 @@ class EnvelopeSigner:
             observations=draft.observations,
         )
         block = seal(envelope, self._signer)
-        signed = Waiting(sequence, block_digest(block), block, draft.created_at_ms)
-        self._outbox.append(signed)
-        return signed
+        return Waiting(
+            sequence, block_digest(block), block, draft.created_at_ms, draft.priority, len(draft.observations)
+        )
 
     def _previous(self, last: Link | None, sequence: int) -> bytes:
         if last is not None:

@@ -74,6 +74,7 @@ class Recipe:
     inherited: tuple[int, ...] = ()  # descriptors it gets
     environment: Mapping[str, str] = field(default_factory=dict)
     budget: RestartBudget = RestartBudget()
+    ends_for_good: bool = False  # whether an end with status 0 is meant: it is not wanted any more
 
 
 class Child:
@@ -196,6 +197,8 @@ class Child:
     def _ended(self, now_s: float) -> None:
         status = self._running.returncode if self._running is not None else None
         self._let_go()
+        if status == 0 and self._recipe.ends_for_good:
+            self.is_wanted = False
         if not self.is_wanted:
             return
         pause_s = self._restarts.pause_s(now_s)

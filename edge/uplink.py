@@ -1,24 +1,26 @@
-"""The way up: envelopes to the hub; and the way back: receipts and beacons. The outbox is the only queue.
+"""The way up to one hub: envelopes; and the way back: receipts and beacons. The outbox is the only queue.
 
-The broker's acknowledgement deletes nothing. The first `window` envelopes of the outbox are under way at any time, in
-sequence order; what has no receipt after a while is sent again, and so is everything after a reconnect. Until the hub
-has receipted the enrollment nothing else is sent; when it answers UNKNOWN_DEVICE the device enrolls anew and goes on.
+The broker's acknowledgement deletes nothing. The first `window` envelopes of the outbox are under way at any time; what
+has no receipt after a while is sent again, and so is everything after a reconnect. Until the hub has receipted the
+enrollment nothing else is sent; when it answers UNKNOWN_DEVICE the device enrolls anew and goes on.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from edge.connection import Connection, UplinkError
+from edge.enroller import Enroller
 from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
+from edge.identity import IdentityError
 from edge.log import get_logger
-from edge.outbox import Outbox, OutboxError
+from edge.outbox import OutboxError, Waiting
+from edge.outbox_lane import Lane
 from protocol.beacon import BeaconNotice
-from protocol.envelope import block_digest
 from protocol.identity import PublicKey
-from protocol.receipt import Receipt, ReceiptLine
-from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, receipt_topic
+from protocol.receipt import Receipt
+from protocol.topics import beacon_topic, enrollment_topic, envelope_topic, model_topic, receipt_topic
 from protocol.units import UnixMs
 from protocol.verdict import Verdict
 
@@ -27,6 +29,7 @@ log = get_logger()
 _POLL_S: Final = 0.1  # how long a new envelope may wait to be noticed
 _SETTLED_S: Final = 10.0  # a connection that lived this long was a good one: the next wait begins small again
 _FIRST_WAIT_S: Final = 0.25
+_REMEMBERED_WINDOWS: Final = 8
 _PATIENCE_DOUBLINGS_MAX: Final = 3  # while the hub is silent, resends slow down to eight times the first interval
 
 
@@ -69,61 +72,38 @@ class UplinkState:
     beacon: BeaconNotice | None = None
     published: int = 0  # envelopes, resends included
     unbelievable: int = 0  # messages that proved nothing
-
-
-class Enroller:
-    """The enrollment on offer: the one that the hub has receipted, or a fresh one until it has."""
-
-    def __init__(self, outbox: Outbox, *, block: bytes, renew: Callable[[], bytes]) -> None:
-        """Offer ``block``; ``renew`` makes another, with a later time, when the hub does not know the device."""
-        self._outbox = outbox
-        self._renew = renew
-        self.block = block
-        self.is_done = outbox.enrolled() == block
-
-    def hear(self, line: ReceiptLine) -> None:
-        """Take in the hub's word on an enrollment.
-
-        Raises:
-            OutboxError: it cannot be remembered.
-        """
-        if line.digest != block_digest(self.block) or self.is_done:
-            return
-        if line.verdict in {Verdict.ACCEPTED, Verdict.DUPLICATE}:
-            self._outbox.set_enrolled(self.block)
-            self.is_done = True
-            log.info("enrollment_receipted")
-        else:
-            log.warning("enrollment_refused", verdict=line.verdict.slug)
-            self.block = self._renew()
-
-    def forgotten(self) -> None:
-        """Begin again: the hub says that it does not know this device.
-
-        Raises:
-            OutboxError: it cannot be remembered.
-        """
-        if self.is_done:
-            log.warning("enrollment_forgotten_by_hub")
-            self._outbox.set_enrolled(None)
-            self.block = self._renew()
-            self.is_done = False
+    connections: int = 0  # since the start; more than one: it was lost and found again
+    clock_offset_ms: int | None = None  # this device's time minus the hub's, when the last beacon came
 
 
 class Uplink:
-    """Brings one outbox to one hub. `run` belongs to one thread; `state` may be read from any."""
+    """Brings the outbox to one hub. `run` belongs to one thread; `state` may be read from any."""
 
     def __init__(
-        self, route: Route, *, outbox: Outbox, enroller: Enroller, limits: UplinkLimits, surroundings: Surroundings
+        self,
+        route: Route,
+        *,
+        lane: Lane,
+        enroller: Enroller,
+        limits: UplinkLimits,
+        surroundings: Surroundings,
+        hear_offer: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Put the parts together; nothing is sent before `run`."""
+        """Put the parts together; nothing is sent before `run`.
+
+        ``hear_offer`` takes in what this hub offers of models; it may raise UnbelievableError.
+        """
         self._route = route
-        self._outbox = outbox
+        self._lane = lane
+        self._hear_offer = hear_offer
         self._enroller = enroller
         self._limits = limits
         self._surroundings = surroundings
         self._beacon: BeaconNotice | None = None
         self._is_connected = False
+        self._connections = 0
+        self._beacons_heard = 0  # on this connection
+        self._clock_offset_ms: int | None = None
         self._published = 0
         self._unbelievable = 0
         self._enrollment_sent_s: float | None = None
@@ -134,7 +114,13 @@ class Uplink:
     def state(self) -> UplinkState:
         """The uplink as it stands."""
         return UplinkState(
-            self._is_connected, self._enroller.is_done, self._beacon, self._published, self._unbelievable
+            is_connected=self._is_connected,
+            is_enrolled=self._enroller.is_done,
+            beacon=self._beacon,
+            published=self._published,
+            unbelievable=self._unbelievable,
+            connections=self._connections,
+            clock_offset_ms=self._clock_offset_ms,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -144,11 +130,11 @@ class Uplink:
             began_s = self._surroundings.monotonic_s()
             try:
                 self._connect_and_serve(stop)
-            except (UplinkError, OutboxError) as error:
+            except (UplinkError, OutboxError, IdentityError) as error:
                 is_settled = self._surroundings.monotonic_s() - began_s > _SETTLED_S
                 failures = 0 if is_settled else failures + 1
                 wait_s = self._wait_s(failures)
-                log.warning("uplink_lost", reason=str(error), retry_in_ms=int(wait_s * 1000))
+                log.warning("uplink_lost", hub=self._route.hub.did, reason=str(error), retry_in_ms=int(wait_s * 1000))
                 stop.wait(wait_s)
 
     def _connect_and_serve(self, stop: threading.Event) -> None:
@@ -159,10 +145,13 @@ class Uplink:
             monotonic_s=self._surroundings.monotonic_s,
         )
         try:
-            topics = (receipt_topic(route.network, route.device), beacon_topic(route.network))
+            topics = [receipt_topic(route.network, route.device), beacon_topic(route.network)]
+            topics += [model_topic(route.network)] if self._hear_offer is not None else []
             connection.open(route.host, route.port, topics=topics)
-            log.info("uplink_connected", host=route.host, port=route.port)
+            log.info("uplink_connected", hub=route.hub.did, host=route.host, port=route.port)
             self._is_connected = True
+            self._connections += 1
+            self._beacons_heard = 0
             self._under_way.clear()
             self._enrollment_sent_s = None
             while not stop.is_set():
@@ -183,17 +172,26 @@ class Uplink:
             return
         now_s = self._surroundings.monotonic_s()
         late_s = now_s - self._patience_s()
-        waiting = self._outbox.waiting(at_most=self._limits.window)
+        waiting = self._lane.waiting(at_most=self._limits.window)
+        self._forget_what_left(waiting)
         overdue = [each for each in waiting if self._under_way.get(each.sequence, now_s) < late_s]
         if overdue:
             self._silent_rounds += 1
-            log.warning("receipts_overdue", envelopes=len(overdue), first_sequence=overdue[0].sequence)
+            log.warning(
+                "receipts_overdue", hub=self._route.hub.did, envelopes=len(overdue), first_sequence=overdue[0].sequence
+            )
         for envelope in waiting:
             is_due = envelope.sequence not in self._under_way or envelope in overdue
             if is_due and connection.unacknowledged < self._limits.window:
                 connection.publish(envelope_topic(self._route.network, self._route.device), envelope.block)
                 self._under_way[envelope.sequence] = now_s
                 self._published += 1
+
+    def _forget_what_left(self, waiting: Sequence[Waiting]) -> None:
+        """What the policy took out of the outbox gets no receipt: do not remember for ever that it was sent."""
+        if len(self._under_way) > _REMEMBERED_WINDOWS * self._limits.window:
+            sequences = {each.sequence for each in waiting}
+            self._under_way = {number: at_s for number, at_s in self._under_way.items() if number in sequences}
 
     def _send_enrollment(self, connection: Connection) -> None:
         now_s = self._surroundings.monotonic_s()
@@ -211,16 +209,24 @@ class Uplink:
         try:
             if topic == beacon_topic(route.network):
                 self._beacon = believed_beacon(block, hub=route.hub, network=route.network, held=self._beacon)
+                self._beacons_heard += 1
+                if self._beacons_heard > 1:  # the first may be an old one that the broker has kept
+                    self._clock_offset_ms = self._surroundings.now_ms() - self._beacon.relayed_at_ms
+            elif topic == model_topic(route.network) and self._hear_offer is not None:
+                self._hear_offer(block)
             elif topic == receipt_topic(route.network, route.device):
                 receipt = believed_receipt(block, hub=route.hub, network=route.network, device=route.device)
                 self._take_receipt(receipt, block)
+        except OutboxError as error:
+            # The disk takes nothing at present. What this receipt settles is sent again, and receipted again.
+            log.warning("receipt_not_stored", hub=route.hub.did, reason=str(error))
         except UnbelievableError as error:
             self._unbelievable += 1
-            log.warning("message_disbelieved", reason=str(error))
+            log.warning("message_disbelieved", hub=route.hub.did, reason=str(error))
 
     def _take_receipt(self, receipt: Receipt, block: bytes) -> None:
         self._silent_rounds = 0
-        settled = self._outbox.settle(receipt.lines, receipt=block, heard_at_ms=self._surroundings.now_ms())
+        settled = self._lane.settle(receipt.lines, receipt=block, heard_at_ms=self._surroundings.now_ms())
         for sequence in settled:
             self._under_way.pop(sequence, None)
         for line in receipt.lines:

@@ -22,10 +22,13 @@ from edge.camera.ring import RingCamera
 from edge.clock import clock_ms
 from edge.confine import CONFINED_VARIABLE
 from edge.detector.detection import Detector, ModelError
+from edge.detector.model import ModelDetector
+from edge.detector.session import SessionOptions
 from edge.log import configure_log, get_logger
 from edge.memory import give_back, peak_rss_kib, rss_kib
 from edge.opening import open_named_model, open_timed_camera
 from edge.pipeline import Pipeline
+from edge.place import ENGINES_FOLDER
 from edge.seeing import build_pipeline, observation_of
 from edge.wire import Begin, Failed, Halt, Order, Over, Pace, Picture, Pulse, Ready, Seen, VisionFigures, line_of
 from protocol.observation import Crossing, Stay, Track
@@ -66,14 +69,16 @@ def serve(*, open_source: OpenSource, open_detector: OpenDetector) -> int:
             # The camera first: it decodes ahead while the model is loaded.
             camera = WatchedCamera(stack.enter_context(open_source(begin)))
             detector = open_detector(begin)
-            pipeline = build_pipeline(begin.settings, camera, detector, resume=begin.resume)
+            pipeline = build_pipeline(begin.settings, camera, detector, resume=begin.resume, ids_after=begin.ids_after)
+            if begin.max_fps is not None:
+                pipeline.set_max_fps(begin.max_fps)
             sight = Sight(pipeline, camera, speaker)
             speaker.say(_ready(detector, begin))
             threading.Thread(target=sight.obey, args=(orders,), name="orders", daemon=True).start()
             threading.Thread(target=sight.beat, name="pulse", daemon=True).start()
             sight.look()
     except (CameraError, ModelError) as error:
-        speaker.say(Failed(str(error), is_final=begin.ring is None))
+        speaker.say(Failed(str(error), is_final=begin.ring is None, is_model=isinstance(error, ModelError)))
         return 1
     return 0
 
@@ -239,7 +244,6 @@ class Sight:
             inferred=stats.inferred,
             skipped=stats.skipped + self._camera.dropped,
             detections=stats.detections,
-            tracks=stats.tracks,
             inference_p50_us=stats.inference_p50_us,
             inference_p95_us=stats.inference_p95_us,
             clock_steps=stats.clock_steps,
@@ -258,7 +262,13 @@ def _open_source(begin: Begin) -> Camera:
 
 def _open_detector(begin: Begin) -> Detector:
     model = begin.settings.model
-    return open_named_model(model.name, directory=Path(begin.directory), threads=model.threads).detector
+    options = SessionOptions(
+        intra_op_threads=model.threads,
+        runner=model.runner,
+        is_fallback_allowed=model.runner_fallback,
+        engine_folder=Path(begin.directory) / ENGINES_FOLDER,
+    )
+    return open_named_model(model.name, directory=Path(begin.directory), options=options).detector
 
 
 def _ready(detector: Detector, begin: Begin) -> Ready:
@@ -266,6 +276,7 @@ def _ready(detector: Detector, begin: Begin) -> Ready:
         model=begin.settings.model.name,
         model_digest=detector.model_digest,
         provider=detector.provider,
+        skipped=detector.skipped if isinstance(detector, ModelDetector) else (),
         confined=tuple(each for each in os.environ.get(CONFINED_VARIABLE, "").split(",") if each),
     )
 

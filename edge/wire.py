@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edge.settings import EdgeSettings
+from edge.looking import VisionSettings
 from protocol.observation import Crossing, Stay, Track
 
 LINE_MAX_BYTES: Final = 1 << 20
@@ -27,10 +27,11 @@ class RingAddress(msgspec.Struct, frozen=True):
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """The first line a vision process reads: everything it needs to know. There is no key in it."""
 
-    settings: EdgeSettings
+    settings: VisionSettings
     directory: str
     ring: RingAddress | None = None  # None: the camera is a recording, or the child brings its own
     resume: bytes | None = None  # the tracks of the vision process before
+    ids_after: int = 0  # the greatest track id that was told of in this boot
     max_fps: float | None = None
 
 
@@ -70,7 +71,6 @@ class VisionFigures(msgspec.Struct, frozen=True, kw_only=True):
     inferred: int = 0  # frames that the model looked at
     skipped: int = 0  # frames that came and were not needed or not managed
     detections: int = 0
-    tracks: int = 0
     inference_p50_us: int = 0
     inference_p95_us: int = 0
     clock_steps: int = 0
@@ -107,6 +107,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
     sentence: str
     is_final: bool  # starting again would not help
+    is_model: bool = False  # the model is to blame, not the camera
 
 
 VisionNews = Ready | Seen | Pulse | Over | Failed

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.detector.detection import Detector
-from edge.pipeline import Pipeline
-from edge.track import FinishedTrack
+from edge.finished import FinishedTrack
+from edge.pipeline import Pipeline, PipelineSettings
 from edge.tracker import Tracker
 from firmware_sim.camera import SimulatedCamera
 from firmware_sim.world import Visit, World
 from protocol.units import UnixMs
 
 MINUTE_MS = 60_000
+_FRAMES_PER_S = 8
 _AGREEMENT_MIN = 0.25  # a track of a quarter of a visit still counts it; a glimpse of it does not
 
 
@@ -33,7 +34,7 @@ class Count:
 
 
 def watch(
-    world: World, camera_index: int, detector: Detector, *, until_ms: UnixMs, frames_per_s: int = 8
+    world: World, camera_index: int, detector: Detector, *, until_ms: UnixMs, settings: PipelineSettings | None = None
 ) -> tuple[FinishedTrack, ...]:
     """Return what the edge agent counts from the world's beginning to ``until_ms``: its own pipeline, in virtual time.
 
@@ -44,13 +45,14 @@ def watch(
     camera = SimulatedCamera(
         world,
         camera_index,
-        frames_per_s=frames_per_s,
+        frames_per_s=_FRAMES_PER_S,
         now_ms=clock.now_ms,
         ends_at_ms=until_ms,
         sleep_s=clock.sleep_s,
     )
     with camera:
-        return tuple(Pipeline(camera, detector, Tracker()).run(lambda: False))
+        seen = Pipeline(camera, detector, Tracker(), settings=settings).run(lambda: False)
+        return tuple(each for each in seen if isinstance(each, FinishedTrack))
 
 
 class _VirtualClock:

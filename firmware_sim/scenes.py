@@ -48,7 +48,7 @@ class Scene:
         frame = self._empty.copy()
         for sight in self._world.sights(self._camera_index, at_ms):  # the farthest first
             _shadow(frame, sight)
-            _put(frame, self._picture(sight, at_ms), sight.whole_box_px)
+            put(frame, self._picture(sight, at_ms), sight.whole_box_px)
         left_px = self._vantage.post_left_px
         if left_px is not None:
             frame[:, left_px : left_px + POST_WIDTH_PX] = self._post
@@ -89,7 +89,7 @@ class Scene:
         return sprite(passer.class_id, passer.look_seed, stride, faces)
 
 
-def _put(frame: Image, picture: Image, box: tuple[float, float, float, float]) -> None:
+def put(frame: Image, picture: Image, box: tuple[float, float, float, float]) -> None:
     """Scale a sprite to its box and lay it over the frame, cut at the frame's edges."""
     left, top, right, bottom = (round(edge) for edge in box)
     width, height = max(right - left, 1), max(bottom - top, 1)

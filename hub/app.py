@@ -28,6 +28,7 @@ from hub.ingest.writer import IntakeWriter, WriterTerms
 from hub.log.epochs import ArchiveError
 from hub.log.errors import LogError
 from hub.log.segments import SegmentLog
+from hub.models import Shelf, ShelfError
 from hub.opening import open_closer, open_log
 from hub.pinning.local import LocalPinStore
 from hub.pinning.pinner import PinningError
@@ -37,6 +38,7 @@ from hub.store.session import StoreError
 from hub.store.store import Store
 from protocol.identity import KeyPair
 from protocol.logbook import Policy
+from protocol.topics import model_topic
 from protocol.units import UnixMs
 
 log = structlog.get_logger(__name__)
@@ -44,6 +46,8 @@ log = structlog.get_logger(__name__)
 CONSOLE: Final = Path(__file__).with_name("console") / "dist"
 _CLOSER_POLL_S: Final = 0.2
 _CLOSER_RETRY_S: Final = 5.0
+_SHELF_POLL_S: Final = 0.5
+_OFFER_REPEAT_S: Final = 60.0
 _BROKER_WAIT_S: Final = 20.0
 _JOIN_S: Final = 30.0
 
@@ -139,6 +143,7 @@ class Hub:
         intake = self._start_intake(segment_log, store, signer, address)
         closer = open_closer(home, signer, store)
         self._run_apart("beacons", lambda: self._relay_beacons(intake.writer))
+        self._run_apart("models", lambda: self._relay_model_offers(intake.subscriber))
         self._run_apart("epochs", lambda: self._close_epochs(closer, intake.writer))
         facts = HubFacts(
             version=version("cairn-network"),
@@ -194,6 +199,7 @@ class Hub:
             store=store,
             pinner=LocalPinStore(home.pins),
             car_folders=(home.segments, home.epochs),
+            shelf=Shelf(home.models),
             console=CONSOLE,
             clock=wall_clock,
             pulse=pulse,
@@ -245,6 +251,23 @@ class Hub:
                 self._troubles["beacons"] = str(error)
             self._stop.wait(settings.beacon_seconds)
         source.close()
+
+    def _relay_model_offers(self, subscriber: Subscriber) -> None:
+        """Publish the offer that stands, retained, at the start and whenever the operator has made another."""
+        shelf, topic = Shelf(self._home.models), model_topic(self._home.genesis().network)
+        published, repeat_at_s = b"", 0.0
+        while not self._stop.is_set():
+            try:
+                standing = shelf.standing()
+                if standing is not None and (standing[0] != published or time.monotonic() >= repeat_at_s):
+                    # Again from time to time: on an open broker anybody may put something else in its place.
+                    published, repeat_at_s = standing[0], time.monotonic() + _OFFER_REPEAT_S
+                    subscriber.retain(topic, published)
+                    log.debug("model_offer_relayed", percent=standing[1].percent)
+                self._troubles.pop("models", None)
+            except ShelfError as error:
+                self._troubles["models"] = str(error)
+            self._stop.wait(_SHELF_POLL_S)
 
     def _close_epochs(self, closer: EpochCloser, writer: IntakeWriter) -> None:
         """Close what is over. The writer says what that is: it has sealed everything before its own epoch."""

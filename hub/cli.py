@@ -25,6 +25,7 @@ from hub.home import Genesis, HomeError, HubHome
 from hub.http.server import HttpError, url_of
 from hub.log.epochs import ArchiveError
 from hub.log.errors import LogError
+from hub.models import Goods, Shelf, ShelfError, publishers_of
 from hub.opening import open_archive, open_closer, open_log
 from hub.pinning.pinner import PinningError
 from hub.preflight import preflight
@@ -32,6 +33,8 @@ from hub.reindex import reindex
 from hub.settings import HubSettings
 from hub.store.session import StoreError
 from hub.store.store import Store
+from protocol.modelmanifest import parse_head
+from protocol.modeloffer import ModelOffer
 from protocol.units import UnixMs
 
 EXIT_OK: Final = 0
@@ -46,6 +49,7 @@ _EXPECTED: Final = (
     JudgingError,
     LogError,
     PinningError,
+    ShelfError,
     StoreError,
 )
 # flag, setting, what it says
@@ -183,6 +187,54 @@ def _check(_: argparse.Namespace, settings: HubSettings) -> int:
     return EXIT_OK if all(finding.is_well for finding in findings) else EXIT_WRONG
 
 
+def _model_offer(options: argparse.Namespace, settings: HubSettings) -> int:
+    home = HubHome(settings.data)
+    goods = Goods(options.manifest, options.signatures, options.file, options.selftest, tuple(options.source))
+    network, signer = home.genesis().network, home.signer()
+    offer = Shelf(home.models).offer(
+        goods, percent=options.percent, network=network, signer=signer, now_ms=wall_clock()
+    )
+    if not offer.approvals:
+        print("No publisher has signed it: devices take it only if it ships with their agent.", file=sys.stderr)
+    return _say_offer(offer)
+
+
+def _model_withdraw(_: argparse.Namespace, settings: HubSettings) -> int:
+    home = HubHome(settings.data)
+    return _say_offer(Shelf(home.models).withdraw(signer=home.signer(), now_ms=wall_clock()))
+
+
+def _model_status(_: argparse.Namespace, settings: HubSettings) -> int:
+    standing = Shelf(HubHome(settings.data).models).standing()
+    return _say_offer(None if standing is None else standing[1])
+
+
+def _say_offer(offer: ModelOffer | None) -> int:
+    said: dict[str, object] = {"offer": None}
+    if offer is not None:
+        head = parse_head(offer.manifest)
+        said["offer"] = {
+            "name": head.name,
+            "version": head.version,
+            "sha256": head.sha256,
+            "rollback_index": head.rollback_index,
+            "expires": str(head.expires),
+            "publishers": [key.did for key in publishers_of(offer)],
+            "percent": offer.percent,
+            "issued_at_ms": offer.issued_at_ms,
+        }
+    json.dump(said, sys.stdout)
+    print()
+    return EXIT_OK
+
+
+def _percent(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 100:
+        raise ValueError(text)
+    return number
+
+
 def _founded(settings: HubSettings) -> HubHome:
     """Set the hub up if it is not; where it is, only what was said explicitly has to fit."""
     home = HubHome(settings.data)
@@ -231,7 +283,28 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "reindex", _reindex, "build the database again from the log", "cairn-hub reindex --data hub")
     _command(commands, "status", _status, "ask a running hub how it is", "cairn-hub status --http-port 8080")
     _command(commands, "check", _check, "look for what would keep the hub from running", "cairn-hub check --data hub")
+    _add_model(commands)
     return parser
+
+
+def _add_model(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    says, example = "offer a model to the devices", "cairn-hub model status --data hub"
+    kinds = commands.add_parser("model", help=says, epilog=f"Example: {example}").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    example = "cairn-hub model offer --manifest door.toml --file door.onnx --selftest door.png --percent 10 --data hub"
+    offer = _command(kinds, "offer", _model_offer, "offer a signed model to a part of the devices", example)
+    offer.add_argument(
+        "--manifest", type=Path, required=True, metavar="NAME.toml", help="the manifest, as it was signed"
+    )
+    offer.add_argument("--signatures", type=Path, metavar="FILE", help="default: NAME.sig.json beside the manifest")
+    offer.add_argument("--file", type=Path, required=True, metavar="NAME.onnx", help="the model")
+    offer.add_argument("--selftest", type=Path, required=True, metavar="PICTURE", help="the self-test picture")
+    offer.add_argument("--percent", type=_percent, required=True, metavar="0..100", help="how many devices take it")
+    offer.add_argument("--source", action="append", default=[], metavar="URL", help="https://...{sha256} or {cid}")
+    withdraw = "offer it to nobody; devices that run it keep it"
+    _command(kinds, "withdraw", _model_withdraw, withdraw, "cairn-hub model withdraw --data hub")
+    _command(kinds, "status", _model_status, "say what is offered", "cairn-hub model status --data hub")
 
 
 def _command(

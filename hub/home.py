@@ -51,6 +51,11 @@ class HubHome:
         return self.folder / "pins"
 
     @property
+    def models(self) -> Path:
+        """The model that is offered to devices."""
+        return self.folder / "models"
+
+    @property
     def broker(self) -> Path:
         """The embedded broker's own folder."""
         return self.folder / "broker"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.errors import MalformedError
-from protocol.identity import KEY_ID_BYTES, PublicKey, Signer
+from protocol.identity import PublicKey, Signer
+from protocol.keyid import KEY_ID_BYTES
 
 # {1: -8 (EdDSA), 4: bstr(34)}; the key id follows.
 _PROTECTED_HEAD: Final = bytes.fromhex("a201270458") + bytes([KEY_ID_BYTES])

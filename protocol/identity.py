@@ -12,9 +12,8 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from protocol.errors import MalformedError, SignatureError
+from protocol.keyid import ED25519_PREFIX, check_key_id
 
-ED25519_PREFIX: Final = b"\xed\x01"  # multicodec ed25519-pub, as a varint
-KEY_ID_BYTES: Final = 34
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DID: Final = "did:key:"
 
@@ -31,8 +30,7 @@ class PublicKey:
     key_id: bytes
 
     def __post_init__(self) -> None:
-        if len(self.key_id) != KEY_ID_BYTES or not self.key_id.startswith(ED25519_PREFIX):
-            raise MalformedError("not an Ed25519 multicodec key")
+        check_key_id(self.key_id)
 
     @classmethod
     def of_raw(cls, raw: bytes) -> Self:

@@ -17,7 +17,7 @@ import msgspec
 
 from protocol.classes import COCO_CLASSES
 from protocol.errors import MalformedError
-from protocol.identity import PublicKey
+from protocol.keyid import check_key_id
 from protocol.payload import ConfidencePpm, Counter, KeyId, LatitudeUdeg, LongitudeUdeg, Millis
 
 ClassId = Annotated[int, msgspec.Meta(ge=0, lt=len(COCO_CLASSES))]
@@ -211,7 +211,7 @@ class Succession(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     consent: Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]  # the successor's, over `succession_words`
 
     def __post_init__(self) -> None:
-        PublicKey(self.successor)
+        check_key_id(self.successor)
 
 
 def succession_words(network: str, device: bytes, successor: bytes) -> bytes:

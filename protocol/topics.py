@@ -28,6 +28,11 @@ def beacon_topic(network: str) -> str:
     return f"{_ROOT}/{network}/beacon"
 
 
+def model_topic(network: str) -> str:
+    """Where a hub offers its devices a model, retained."""
+    return f"{_ROOT}/{network}/model"
+
+
 def adoption_topic(network: str, device: PublicKey) -> str:
     """Where a device without an owner hears who adopts it, retained."""
     return f"{_ROOT}/{network}/adopt/{device.name}"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the tests need from the system and no package registry of Python or Node carries: a second broker, a database
-# server, a browser, a software HSM, a software TPM. Installs what is missing with apt-get where it may, and says what
-# to do where it may not.
+# server, a browser, a software HSM, a software TPM, a daemon for satellite receivers. Installs what is missing with
+# apt-get where it may, and says what to do where it may not.
 set -eu
 missing=""
 [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null 2>&1 || missing="$missing mosquitto"
@@ -10,6 +10,7 @@ command -v chromium >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1 
 command -v softhsm2-util >/dev/null 2>&1 || missing="$missing softhsm2"
 command -v swtpm >/dev/null 2>&1 || missing="$missing swtpm"
 command -v tpm2_nvincrement >/dev/null 2>&1 || missing="$missing tpm2-tools"
+[ -x /usr/sbin/gpsd ] || command -v gpsd >/dev/null 2>&1 || missing="$missing gpsd"
 [ -n "$missing" ] || exit 0
 as_root=""
 [ "$(id -u)" = 0 ] || as_root="sudo -n"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from edge.agent import Agent
 from edge.commands.words import EXIT_PROBLEM, EXIT_UNDELIVERED, EXIT_WELL, Verbs, add_command
-from edge.notify import notifier_of_this_process
+from edge.notify import own_notifier
 from edge.settings import load_settings
 
 
@@ -26,7 +26,7 @@ def run(options: Namespace) -> int:
     """Run the agent until its source ends or it is told to stop; print its last status."""
     settings = load_settings(options.dir, os.environ)
     with _stop_on_signals() as stop:
-        report = Agent(settings, options.dir, notifier=notifier_of_this_process()).run(stop)
+        report = Agent(settings, options.dir, notifier=own_notifier()).run(stop)
     status = report.status
     json.dump(
         {

@@ -35,12 +35,17 @@ def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
         common,
         "replay",
         later("edge.commands.doing.replay:replay_video"),
-        says="count what a video shows, offline; JSON on stdout",
+        says="count what a video shows, offline; JSON on stdout. Lines, zones and masks: those of the device in --dir",
         example="replay street.mp4 --model yolox_nano.onnx",
     )
     parser.add_argument("video", metavar="VIDEO")
     parser.add_argument("--model", default="yolox-nano", help="name in the model store, or path of an .onnx file")
     parser.add_argument(
         "--classes", default=_DEFAULT_CLASSES, help=f"what to count (default {_DEFAULT_CLASSES}; '' all)"
+    )
+    parser.add_argument(
+        "--gate",
+        choices=("auto", "off"),
+        help="auto: the model rests while nothing moves; off: it sees every frame (default: as the device's settings)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for the model (default 1)")

@@ -7,15 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.boxes import BoxPx
-from edge.errors import EdgeError
+from edge.models.errors import ModelError
 from protocol.classes import COCO_CLASSES
 from protocol.units import PPM_ONE, Ppm
 
+__all__ = ["BgrFrame", "Detection", "Detector", "ModelError"]
+
 BgrFrame = npt.NDArray[np.uint8]  # shape (height, width, 3), BGR, 0..255
-
-
-class ModelError(EdgeError):
-    """A model file, its manifest or its answer is not what it must be; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,15 @@ The file is TOML with a closed schema. Beside ``name.onnx`` stands ``name.toml``
     size_bytes = 3659407
     licence = "Apache-2.0"       # SPDX
     source = "https://..."       # where the file comes from
+    mirrors = ["https://..."]    # where else it is to be had
+    training = "COCO train2017"  # what it learnt from
+    task = "detection"
+    capability = "standard"      # how much its word may weigh as evidence: "high", "standard", "low"
+    min_onnxruntime = "1.16"     # an older runtime does not load it
+    opset = 11                   # of the ONNX file
+    rollback_index = 0           # raised when older versions must never come back
+    expires = 2028-01-01         # not to be installed from that day on, UTC; models from elsewhere must have one
+    bench = [["Raspberry Pi 5, 1 core", 40]]  # where, milliseconds a frame
     labels = ["person", ...]     # in the order of the model's classes, words of protocol.classes; "": not wanted
     runner = "onnxruntime"       # who runs the file: edge.detector.runners.finding
 
@@ -37,6 +46,7 @@ The file is TOML with a closed schema. Beside ``name.onnx`` stands ``name.toml``
 
     [selftest]
     image = "yolox-nano-selftest.png"     # beside the manifest
+    image_sha256 = "..."         # of the picture; models from elsewhere must have one
     boxes = [["stop sign", 10, 20, 30, 40]]  # label, left, top, right, bottom: all of these, no others
     min_iou_ppm = 800000
     min_score_ppm = 300000       # boxes weaker than this are not looked at
@@ -44,6 +54,7 @@ The file is TOML with a closed schema. Beside ``name.onnx`` stands ``name.toml``
 
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,6 +65,7 @@ from edge.boxes import BoxPx
 from edge.detector.detection import ModelError
 from edge.detector.layouts import Output, needs_whole_cells, strides_of
 from protocol.classes import COCO_CLASSES
+from protocol.modelmanifest import HexDigest, RollbackIndex
 from protocol.units import PPM_ONE
 
 MANIFEST_MAX_BYTES = 65_536
@@ -123,9 +135,17 @@ class SelfTest(Struct, frozen=True, forbid_unknown_fields=True):
     boxes: Annotated[tuple[ExpectedBox, ...], Meta(min_length=1, max_length=100)]
     min_iou_ppm: _Ppm
     min_score_ppm: _Ppm = 300_000
+    image_sha256: HexDigest | None = None
 
 
-class ModelManifest(Struct, frozen=True, forbid_unknown_fields=True):
+class BenchNote(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How fast it ran somewhere: whoever wrote the manifest says so, nobody checks it."""
+
+    device: Annotated[str, Meta(max_length=100)]
+    frame_ms: Annotated[float, Meta(gt=0, le=600_000)]
+
+
+class ModelManifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model manifest as the module header describes it; valid once ``parse_manifest`` returned it."""
 
     name: Annotated[str, Meta(max_length=64)]
@@ -134,6 +154,15 @@ class ModelManifest(Struct, frozen=True, forbid_unknown_fields=True):
     size_bytes: Annotated[int, Meta(ge=1, le=2_000_000_000)]
     licence: Annotated[str, Meta(min_length=1, max_length=100)]
     source: Annotated[str, Meta(max_length=500)]
+    mirrors: Annotated[tuple[Annotated[str, Meta(max_length=500)], ...], Meta(max_length=8)] = ()
+    training: Annotated[str, Meta(max_length=500)] = ""
+    task: Literal["detection"] = "detection"
+    capability: Literal["high", "standard", "low"] = "standard"
+    min_onnxruntime: Annotated[str, Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4}){1,2}\Z")] = "1.0"
+    opset: Annotated[int, Meta(ge=1, le=1_000)] | None = None
+    rollback_index: RollbackIndex = 0
+    expires: date | None = None
+    bench: Annotated[tuple[BenchNote, ...], Meta(max_length=32)] = ()
     labels: Annotated[tuple[str, ...], Meta(min_length=1, max_length=1000)]
     input: InputSpec
     output: Output

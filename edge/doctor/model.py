@@ -1,16 +1,11 @@
 """The model: does it load and find what its self-test picture shows; and a broken one is fetched again."""
 
-from pathlib import Path
-from typing import Final
-
 from edge.detector.detection import ModelError
+from edge.detector.session import SessionOptions
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
-from edge.models.shipped import SHIPPED_FOLDER
 from edge.models.store import ModelStore
 from edge.opening import open_named_model
-
-_FETCHABLE: Final = ("https://", "http://")
 
 
 def look_at_model(patient: Patient) -> Finding | None:
@@ -23,9 +18,11 @@ def look_at_model(patient: Patient) -> Finding | None:
     if running is not None and running.frames:
         return well(f"{running.model or name} is at work in the running agent")
     try:
-        opened = open_named_model(name, directory=patient.directory, threads=told.model_threads)
+        opened = open_named_model(
+            name, directory=patient.directory, options=SessionOptions(intra_op_threads=told.model_threads)
+        )
     except ModelError as error:
-        return ill(str(error), can_be_fixed=_catalogue(patient, name) is not None)
+        return ill(str(error), can_be_fixed=_store(patient).can_fetch(name))
     return well(f"{opened.manifest.name} passed its self-test on {opened.detector.provider}")
 
 
@@ -34,28 +31,15 @@ def fetch_model(patient: Patient) -> str:
     if patient.told is None:
         raise FixError("mend the settings first")
     name = patient.told.model_name
-    catalogue = _catalogue(patient, name)
-    if catalogue is None:
+    store = _store(patient)
+    if not store.can_fetch(name):
         raise FixError(f"no manifest says where to get {name}: add it with `cairn-edge model add FILE.onnx`")
     try:
-        ModelStore(patient.directory / patient.files.models, catalogue=catalogue).add(name)
+        store.fetch_again(name, now_ms=patient.world.now_ms())
     except ModelError as error:
         raise FixError(str(error)) from error
     return f"fetched {name} again from its manifest's source"
 
 
-def _catalogue(patient: Patient, name: str) -> Path | None:
-    """Return the folder whose manifest says where to get ``name``: the model's own, else the one shipped."""
-    own = patient.directory / patient.files.models / name
-    for folder in (own, SHIPPED_FOLDER):
-        manifest = folder / f"{name}.toml"
-        try:
-            if any(line.startswith(f'source = "{word}') for line in _lines(manifest) for word in _FETCHABLE):
-                return folder
-        except (OSError, UnicodeDecodeError):
-            continue
-    return None
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+def _store(patient: Patient) -> ModelStore:
+    return ModelStore(patient.directory / patient.files.models)

@@ -12,8 +12,8 @@ from edge.camera.live import LiveSettings
 from edge.camera.opening import open_camera, without_password
 from edge.doctor.check import Finding, ill, note, well
 from edge.doctor.patient import Patient
-from edge.sensors.sensor import SensorError
-from edge.sensors.sysfs import open_sensor
+from edge.sensors.asking import read_once, words_of
+from edge.sensors.sensor import SensorAddress, SensorError
 from protocol.units import UnixMs
 
 _PORTS: Final = {"http": 80, "https": 443, "rtsp": 554, "rtsps": 322}
@@ -64,7 +64,11 @@ def look_at_sensors(patient: Patient) -> Finding | None:
         return note(f"{says}: check the wiring") if running.sensor_failures else well(says)
     at_ms = patient.world.now_ms()
     try:
-        values = [f"{source} {open_sensor(source).read(at_ms=at_ms).value}" for source in told.sensor_sources]
+        addresses = [SensorAddress.parse(source) for source in told.sensor_sources]
+        values = [
+            f"{address} {', '.join(words_of(each) for each in read_once(address, at_ms=at_ms))}"
+            for address in addresses
+        ]
     except SensorError as error:
         return ill(str(error))
     return well(", ".join(values) or "none are set")

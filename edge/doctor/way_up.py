@@ -19,10 +19,11 @@ def look_at_outbox(patient: Patient) -> Finding | None:
         return ill(str(error))
     oldest = depth.oldest_created_at_ms
     oldest_s = 0 if oldest is None else (patient.world.now_ms() - oldest) // 1000
-    says = f"{depth.envelopes} of {limits.envelopes} envelopes wait, the oldest for {oldest_s} s"
+    full_percent = 100 * depth.block_bytes // limits.max_bytes
+    says = f"{depth.envelopes} envelopes wait ({full_percent} % of the room), the oldest for {oldest_s} s"
     if depth.refused:
         return ill(f"{says}; the hub refuses {depth.refused}: check that agent and hub are up to date")
-    if depth.envelopes * 2 > limits.envelopes or depth.block_bytes * 2 > limits.block_bytes:
+    if full_percent > 50:
         return ill(f"{says}: more than half full, check that the hub can be reached")
     return well(says)
 

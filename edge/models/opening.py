@@ -6,15 +6,18 @@ self-test decides.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-from edge.detector.detection import ModelError
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.detector.model import ModelDetector
+from edge.detector.runners.finding import ONNX_RUNTIME
 from edge.detector.selftest import selftest
 from edge.detector.session import SessionOptions
 from edge.log import get_logger
+from edge.models.errors import ModelError
 from edge.models.shipped import SHIPPED_FOLDER, catalogued_manifests
 
 MODEL_MAX_BYTES = 500_000_000
@@ -49,8 +52,26 @@ def open_model(path: Path, *, options: SessionOptions | None = None) -> OpenedMo
             )
     else:
         opened = _recognise(model, path, options)
+    check_picture(opened.manifest, opened.manifest_folder)
     selftest(opened.detector, opened.manifest, folder=opened.manifest_folder)
     return opened
+
+
+def check_picture(manifest: ModelManifest, folder: Path) -> None:
+    """Return if the self-test picture in ``folder`` is the one that ``manifest`` pins, or it pins none.
+
+    Raises:
+        ModelError: it is another, or missing.
+    """
+    picture = folder / manifest.selftest.image
+    try:
+        found = hashlib.sha256(picture.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"The self-test picture {picture} is missing or broken: put it beside the manifest."
+        ) from error
+    if manifest.selftest.image_sha256 not in {None, found}:
+        raise ModelError(f"The self-test picture {picture} is not the one that its manifest pins: add the model again.")
 
 
 def read_model(path: Path) -> bytes:
@@ -88,6 +109,7 @@ def _recognise(model: bytes, path: Path, options: SessionOptions | None) -> Open
 
 
 def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: SessionOptions | None) -> OpenedModel:
+    _check_runtime(manifest, options)
     detector = ModelDetector(model, manifest, options=options)
     return OpenedModel(
         detector=detector,
@@ -95,3 +117,18 @@ def _open_as(model: bytes, manifest: ModelManifest, folder: Path, options: Sessi
         is_official=detector.model_digest.hex() == manifest.sha256,
         manifest_folder=folder,
     )
+
+
+def _check_runtime(manifest: ModelManifest, options: SessionOptions | None) -> None:
+    if ((options and options.runner) or manifest.runner) != ONNX_RUNTIME:
+        return
+    have = str(import_module("onnxruntime").__version__)  # late: other runners do without it
+    if _numbers(have) < _numbers(manifest.min_onnxruntime):
+        raise ModelError(
+            f"{manifest.name} needs ONNX Runtime {manifest.min_onnxruntime} or newer, this device has {have}: "
+            "update the agent."
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", version)[:3])

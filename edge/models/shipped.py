@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from edge.detector.detection import ModelError
 from edge.detector.manifest import ModelManifest, load_manifest
+from edge.models.errors import ModelError
+from edge.models.versions import SHIPPED_FOLDER
 
-SHIPPED_FOLDER = Path(__file__).parent
+__all__ = ["SHIPPED_FOLDER", "catalogued_manifest", "catalogued_manifests"]
 
 
 def catalogued_manifests(catalogue: Path = SHIPPED_FOLDER) -> tuple[ModelManifest, ...]:

@@ -1,1 +1,1 @@
-"""Numbers that are not pictures: one seam, one module a driver, chosen by one word (``open_sensor``)."""
+"""Numbers that are not pictures: one seam, one module a family of drivers, each chosen by one word of the settings."""

@@ -31,7 +31,7 @@ class SensorSchedule:
         readings = []
         for sensor in self._sensors:
             try:
-                readings.append(sensor.read(at_ms=now_ms))
+                readings += [each for each in sensor.read(at_ms=now_ms) if isinstance(each, Reading)]
             except SensorError as error:
                 self.failures += 1
                 log.warning("sensor_failed", sensor=sensor.name, reason=str(error))

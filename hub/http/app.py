@@ -12,6 +12,7 @@ from hub.http import problems
 from hub.http.adoptions import build_adoptions
 from hub.http.api import build_api
 from hub.http.desk import Desk
+from hub.http.models import build_models
 from hub.http.published import build_gateway
 
 _POLICY: Final = (
@@ -33,6 +34,7 @@ def create_app(desk: Desk) -> FastAPI:
     app = FastAPI(title="Cairn hub", version=desk.facts.version, docs_url=None, redoc_url=None)
     problems.install(app)
     app.include_router(build_api(desk))
+    app.include_router(build_models(desk))
     app.include_router(build_gateway(desk))
     app.include_router(build_adoptions(desk))
 

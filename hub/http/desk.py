@@ -8,6 +8,7 @@ from hub.broker.address import BrokerAddress
 from hub.domain.schedule import EpochSchedule
 from hub.ingest.adoptions import AdoptionRelay
 from hub.ingest.gauges import IntakeReadings
+from hub.models import Shelf
 from hub.pinning.pinner import Pinner
 from hub.store.store import Store
 from protocol.identity import PublicKey
@@ -49,6 +50,7 @@ class Desk:
     store: Store
     pinner: Pinner
     car_folders: tuple[Path, ...]  # where segments and epoch CARs lie
+    shelf: Shelf
     console: Path  # the built page, if it was built
     clock: Callable[[], UnixMs]
     pulse: Callable[[], Pulse]

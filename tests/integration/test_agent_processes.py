@@ -169,7 +169,7 @@ def test_a_blurred_picture_comes_on_request_and_is_counted(broker: Broker, tmp_p
         picture = Path(outcome.stdout.strip())
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert picture.stat().st_mode & 0o077 == 0
-        wait_until(lambda: status_of(tmp_path).pictures == 1, at_most_s=10, what="it is counted")
+        wait_until(lambda: status_of(tmp_path).debug_pictures == 1, at_most_s=10, what="it is counted")
     finally:
         stop.set()
         thread.join(20)

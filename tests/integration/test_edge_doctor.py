@@ -1,9 +1,6 @@
 """`cairn-edge doctor` and `init --hub` against real sockets: each trouble is found and named, health is silent joy."""
 
-import hashlib
 import json
-import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -26,7 +23,8 @@ from edge.doctor.model import fetch_model, look_at_model
 from edge.doctor.senses import look_at_camera, look_at_sensors
 from edge.doctor.table import CHECKS
 from edge.doctor.way_up import look_at_broker, look_at_hub
-from edge.models.shipped import SHIPPED_FOLDER
+from edge.models.store import ModelStore
+from edge.models.trust import Trust
 from edge.settings import load_settings
 from edge.uplink import Route
 from protocol.topics import beacon_topic
@@ -43,6 +41,7 @@ from tests.support.edge_story import (
     make_device,
     running_broker,
 )
+from tests.support.model_story import TINY, lay_out, manifest
 
 HUB = key_pair("hub").public_key
 DEVICE = key_pair("device").public_key
@@ -237,26 +236,18 @@ def test_sensors_well_and_ill(bed: Bed) -> None:
     assert finding.grade is Grade.ILL
 
 
-def test_a_broken_model_is_fetched_again_from_its_manifests_source(bed: Bed, assets: Path) -> None:
-    model = (assets / "yolox_nano_416.onnx").read_bytes()
-    store = bed.device / "models" / "yolox-nano"
-    store.mkdir(parents=True)
-    shutil.copy(SHIPPED_FOLDER / "yolox-nano-selftest.png", store)
-    (store / "yolox-nano.onnx").write_bytes(model[:1_000])
-    bed.camera = "webcam:0"
-    with page(model, path="/yolox.onnx") as address:
-        text = (SHIPPED_FOLDER / "yolox-nano.toml").read_text()
-        for key, value in {
-            "sha256": f'"{hashlib.sha256(model).hexdigest()}"',
-            "size_bytes": str(len(model)),
-            "source": f'"{address}/yolox.onnx"',
-        }.items():
-            text = re.sub(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
-        (store / "yolox-nano.toml").write_text(text)
+def test_a_broken_model_is_fetched_again_from_its_manifests_source(bed: Bed, tmp_path: Path) -> None:
+    bed.camera, bed.model = "webcam:0", "door"
+    content = TINY.read_bytes()
+    with page(content, path="/door.onnx") as address:
+        text = manifest(changes={"source": f'"{address}/door.onnx"'})
+        store = ModelStore(bed.device / "models", trust=Trust(device=DEVICE))
+        path = store.add(str(lay_out(tmp_path / "mine", text)), now_ms=NOW_MS, owner=key_pair("device")).path
+        path.write_bytes(content[:1_000])
         (outcome,) = examine(bed.patient(), [check for check in CHECKS if check.name == "model"], with_fixes=True)
     assert (outcome.is_well, outcome.failed) == (True, None)
-    assert outcome.did == "fetched yolox-nano again from its manifest's source"
-    assert (store / "yolox-nano.onnx").read_bytes() == model
+    assert outcome.did == "fetched door again from its manifest's source"
+    assert path.read_bytes() == content
 
 
 def test_a_model_that_cannot_be_fetched_says_why(bed: Bed) -> None:

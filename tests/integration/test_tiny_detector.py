@@ -15,6 +15,7 @@ import pytest
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.detector.model import ModelDetector
 from edge.models.opening import open_model
+from edge.pipeline import PipelineSettings
 from firmware_sim.counting import Count, compare, watch
 from firmware_sim.models import CAIRN_TINY, CAIRN_TINY_MANIFEST
 from firmware_sim.training.accuracy import accuracy
@@ -82,7 +83,8 @@ def test_the_agent_counts_who_came_by(detector: ModelDetector) -> None:
 def _count(seed: int, detector: ModelDetector) -> Count:
     world = World(seed, town_vantages(seed, 2))
     camera = seed % 2
-    tracks = watch(world, camera, detector, until_ms=UnixMs(MINUTES * 60_000 + 45_000))
+    gated = PipelineSettings(is_gated=True)  # as a device counts that is told nothing else
+    tracks = watch(world, camera, detector, until_ms=UnixMs(MINUTES * 60_000 + 45_000), settings=gated)
     return compare(world, camera, tracks, minutes=MINUTES)
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from edge.builder import Draft
+from edge.enroller import Enroller
 from edge.outbox import Outbox, OutboxLimits
+from edge.outbox_lane import Lane
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from edge.uplink import Enroller, Route, Surroundings, Uplink, UplinkLimits
+from edge.uplink import Route, Surroundings, Uplink, UplinkLimits
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.envelope import NO_MODEL, block_digest
 from protocol.identity import KeyPair
@@ -44,6 +46,7 @@ class Sender:
 
     keys: KeyPair
     outbox: Outbox
+    lane: Lane
     signer: EnvelopeSigner
     uplink: Uplink
     signed: int = 0
@@ -81,10 +84,11 @@ def sender(folder: Path, port: int, *, name: str = "device", resend_after_s: flo
     def enrollment() -> bytes:
         return seal_enrollment(Enrollment(VERSION, NETWORK, bytes(20), clock_ms()), keys)
 
-    enroller = Enroller(outbox, block=enrollment(), renew=enrollment)
+    lane = Lane(outbox, key_pair("hub").public_key)
+    enroller = Enroller(lane, block=enrollment(), renew=enrollment)
     uplink = Uplink(
         Route("127.0.0.1", port, NETWORK, keys.public_key, key_pair("hub").public_key),
-        outbox=outbox,
+        lane=lane,
         enroller=enroller,
         limits=UplinkLimits(window=8, resend_after_s=resend_after_s, reconnect_max_s=0.5),
         surroundings=Surroundings(clock_ms, time.monotonic, lambda: 0.5),
@@ -93,7 +97,7 @@ def sender(folder: Path, port: int, *, name: str = "device", resend_after_s: flo
         keys, network=NETWORK, ledger=ledger, outbox=outbox, enrollment_digest=block_digest(enroller.block)
     )
     try:
-        yield Sender(keys, outbox, signer, uplink)
+        yield Sender(keys, outbox, lane, signer, uplink)
     finally:
         outbox.close()
         ledger.close()
@@ -120,7 +124,7 @@ def test_a_device_enrolls_then_every_envelope_arrives_once_and_leaves_the_outbox
         assert hub.chain_breaks(device.keys.public_key) == []
         assert (hub.reused, hub.refused) == ([], 0)
         assert device.outbox.tally() == {Verdict.ACCEPTED: 53}
-        assert device.outbox.enrolled() is not None
+        assert device.lane.enrolled() is not None
         assert not device.uplink.state.is_connected
 
 
@@ -195,6 +199,24 @@ def test_a_broker_killed_while_envelopes_flow_loses_none(broker: Broker, tmp_pat
         hub = listening.hub
         assert sorted(hub.kept[device.keys.public_key]) == list(range(1, 136))
         assert (hub.reused, hub.chain_breaks(device.keys.public_key)) == ([], [])
+
+
+def test_a_disk_that_takes_no_receipts_costs_a_resend_and_no_connection(broker: Broker, tmp_path: Path) -> None:
+    with ListeningHub(broker.port) as listening, sender(tmp_path, broker.port) as device, device.running():
+        wait_until(lambda: device.uplink.state.is_enrolled, at_most_s=10, what="the device is enrolled")
+        device.sign(3)
+        wait_until(lambda: device.left == 0, at_most_s=10, what="the outbox is empty")
+        listening.is_silent = True
+        device.sign(1)
+        device.outbox.file.connection.execute("PRAGMA query_only=1")
+        listening.is_silent = False
+        taken = listening.hub.taken
+        wait_until(lambda: listening.hub.taken > taken + 1, at_most_s=15, what="it is sent again")
+        assert (device.left, device.uplink.state.is_connected) == (1, True)
+        device.outbox.file.connection.execute("PRAGMA query_only=0")
+        wait_until(lambda: device.left == 0, at_most_s=15, what="the outbox is empty again")
+        assert device.outbox.tally()[Verdict.DUPLICATE] >= 1
+        assert device.uplink.state.connections == 1
 
 
 def test_a_device_without_a_broker_waits_and_stops_when_told(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from protocol.cose import parse_sign1, sign1
 from protocol.enrollment import Enrollment
 from protocol.envelope import MAX_ENVELOPE_BYTES, NO_PREVIOUS, Envelope, open_envelope, parse_envelope, seal
 from protocol.errors import MalformedError, ProtocolError
-from protocol.identity import ED25519_PREFIX, KeyPair
+from protocol.identity import KeyPair
+from protocol.keyid import ED25519_PREFIX
 from protocol.logbook import Intake, SegmentHeader, SegmentSeal
 from protocol.observation import Crossing, Gap, Health, Reading, Stay, Succession, Track
 from protocol.payload import decode_payload, encode_payload

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge.builder import Draft
-from edge.outbox import Outbox, OutboxError, OutboxFullError, OutboxLimits
+from edge.outbox import Outbox, OutboxError, OutboxLimits
+from edge.outbox_lane import Lane
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
 from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, open_envelope
@@ -23,8 +24,8 @@ from protocol.units import UnixMs
 from protocol.verdict import Verdict
 from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair, person
 
-ROOM = 6
 ENROLLMENT_DIGEST = b"\xee" * 32
+HUB = key_pair("hub").public_key
 
 
 class DeviceHistory(RuleBasedStateMachine):
@@ -49,7 +50,8 @@ class DeviceHistory(RuleBasedStateMachine):
 
     def _open(self) -> None:
         self.ledger = SequenceLedger.open(self.home / "sequence.json")
-        self.outbox = Outbox.open(self.home / "outbox.db", limits=OutboxLimits(envelopes=ROOM, receipts=2))
+        self.outbox = Outbox.open(self.home / "outbox.db", limits=OutboxLimits(receipts=2))
+        self.lane = Lane(self.outbox, HUB)
         last = self.outbox.last()
         self.ledger.never_below(last.sequence if last else 0)
         self.signer = EnvelopeSigner(
@@ -65,12 +67,7 @@ class DeviceHistory(RuleBasedStateMachine):
         draft = Draft(
             BEACON, NO_MODEL, "1.0", PLACE, NOW_MS, tuple(person(len(self.order) * 10 + n) for n in range(observations))
         )
-        try:
-            envelope = self.signer.sign(draft)
-        except OutboxFullError:
-            assert len(self.waiting) == ROOM
-            return
-        assert len(self.waiting) < ROOM
+        (envelope,) = self.signer.sign(draft)
         _, opened = open_envelope(envelope.block)
         assert opened.sequence == envelope.sequence
         assert opened.sequence not in self.signed
@@ -85,11 +82,11 @@ class DeviceHistory(RuleBasedStateMachine):
         self.known_end = envelope.digest
 
     @precondition(lambda self: self.waiting)
-    @rule(which=st.integers(0, ROOM - 1), verdict=st.sampled_from(Verdict), is_forged=st.booleans())
+    @rule(which=st.integers(0, 5), verdict=st.sampled_from(Verdict), is_forged=st.booleans())
     def hear_receipt(self, *, which: int, verdict: Verdict, is_forged: bool) -> None:
         sequence = sorted(self.waiting)[which % len(self.waiting)]
         digest = bytes(32) if is_forged else self.waiting[sequence]
-        settled = self.outbox.settle([ReceiptLine(sequence, digest, verdict)], receipt=b"r", heard_at_ms=UnixMs(NOW_MS))
+        settled = self.lane.settle([ReceiptLine(sequence, digest, verdict)], receipt=b"r", heard_at_ms=UnixMs(NOW_MS))
         if verdict.is_final and not is_forged:
             assert settled == (sequence,)
             del self.waiting[sequence]
@@ -128,7 +125,7 @@ class DeviceHistory(RuleBasedStateMachine):
 
     @rule()
     def disk_fills_up_for_one_envelope(self) -> None:
-        connection = self.outbox._connection
+        connection = self.outbox.file.connection
         connection.execute(f"PRAGMA max_page_count={connection.execute('PRAGMA page_count').fetchone()[0]}")
         before = self.outbox.depth()
         try:
@@ -142,7 +139,7 @@ class DeviceHistory(RuleBasedStateMachine):
         if not hasattr(self, "outbox"):
             return
         depth = self.outbox.depth()
-        sendable = {each.sequence: each.digest for each in self.outbox.waiting(at_most=1_000)}
+        sendable = {each.sequence: each.digest for each in self.lane.waiting(at_most=1_000)}
         assert depth.envelopes == len(self.waiting)
         assert len(sendable) + depth.refused == depth.envelopes
         assert sendable.items() <= self.waiting.items()

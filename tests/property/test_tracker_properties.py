@@ -6,10 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.detector.detection import Detection
-from edge.track import FinishedTrack
+from edge.finished import FinishedTrack, Seen
+from edge.places import Places
 from edge.tracker import Tracker, TrackerSettings
 from protocol.units import Ppm, UnixMs
 
+_FRAME_PX = (420, 320)
 _TIGHT = TrackerSettings(max_track_ms=1_500, moving_hold_ms=700, still_hold_ms=2_000, confirm_detections=2)
 
 
@@ -28,13 +30,20 @@ Frames = list[tuple[int, list[Detection]]]
 
 
 def follow(shown: Frames) -> list[FinishedTrack]:
-    tracker = Tracker(_TIGHT)
-    finished: list[FinishedTrack] = []
-    at_ms = 0
-    for elapsed_ms, seen in shown:
+    return only_tracks(watch(Tracker(_TIGHT), shown))
+
+
+def watch(tracker: Tracker, shown: Frames, *, from_ms: int = 0) -> list[Seen]:
+    seen: list[Seen] = []
+    at_ms = from_ms
+    for elapsed_ms, found in shown:
         at_ms += elapsed_ms
-        finished += tracker.update(seen, UnixMs(at_ms))
-    return finished + list(tracker.finish())
+        seen += tracker.update(found, UnixMs(at_ms), frame_px=_FRAME_PX)
+    return seen + list(tracker.finish())
+
+
+def only_tracks(seen: list[Seen]) -> list[FinishedTrack]:
+    return [each for each in seen if isinstance(each, FinishedTrack)]
 
 
 @given(shown=frames, random=st.randoms(use_true_random=False))
@@ -82,6 +91,94 @@ def test_nothing_waits_for_ever(shown: Frames) -> None:
     for elapsed_ms, seen in shown:
         at_ms += elapsed_ms
         tracker.update(seen, UnixMs(at_ms))
-    tracker.update([], UnixMs(at_ms + _TIGHT.still_hold_ms + 1))
+    tracker.update([], UnixMs(at_ms + _TIGHT.still_hold_ms + _TIGHT.blind_max_ms + 1))
     assert tracker.alive == 0
     assert tracker.finish() == ()
+
+
+_EVERYWHERE = Places([((500, 0), (500, 1_000))], [((0, 0), (1_000, 0), (1_000, 1_000), (0, 1_000))])
+
+
+def killed(shown: Frames) -> tuple[Tracker, int]:
+    """Return a tracker that has followed ``shown`` and ends no more, and its time."""
+    tracker = Tracker(_TIGHT, places=_EVERYWHERE)
+    at_ms = 0
+    for elapsed_ms, found in shown:
+        at_ms += elapsed_ms
+        tracker.update(found, UnixMs(at_ms), frame_px=_FRAME_PX)
+    return tracker, at_ms
+
+
+@given(shown=frames)
+def test_a_state_that_is_taken_over_is_the_same_state(shown: Frames) -> None:
+    before, at_ms = killed(shown)
+    after = Tracker(_TIGHT, places=_EVERYWHERE)
+    assert after.resume(before.state(), UnixMs(at_ms + 1))
+    assert after.state() == before.state()
+    assert after.alive == before.alive
+    assert len(before.state()) < 8_192
+
+
+@given(shown=frames, later=frames, pause_ms=st.integers(1, 10_000))
+def test_who_takes_over_uses_no_id_again_and_loses_nobody(shown: Frames, later: Frames, pause_ms: int) -> None:
+    before, at_ms = killed(shown)
+    after = Tracker(_TIGHT, places=_EVERYWHERE)
+    after.resume(before.state(), UnixMs(at_ms + pause_ms))
+    open_ids = {track.track_id for track in only_tracks(list(before.finish()))}
+    seen = watch(after, [(pause_ms, later[0][1]), *later[1:]], from_ms=at_ms)
+    told = {track.track_id for track in only_tracks(seen)}
+    used = {track.track_id for track in follow(shown)}
+    assert open_ids <= told
+    assert not (told - open_ids) & used
+    for each in seen:
+        if not isinstance(each, FinishedTrack):
+            assert each.track_id in told  # whatever a track did, the track is told of as well
+
+
+@st.composite
+def walks(draw: st.DrawFn) -> list[tuple[int, int]]:
+    """Return people in lanes of their own: where each is at the beginning and how fast (px/s), always in the frame."""
+    return [(draw(st.integers(100, 150)), draw(st.sampled_from([0, 0, 5, 12]))) for _ in range(draw(st.integers(1, 3)))]
+
+
+@given(people=walks(), killed_after=st.integers(6, 60), dead_ms=st.integers(100, 5_000))
+def test_a_restart_never_changes_the_count(people: list[tuple[int, int]], killed_after: int, dead_ms: int) -> None:
+    def found(at_ms: int) -> list[Detection]:
+        return [
+            Detection(
+                0,
+                Ppm(900_000),
+                (x + at_ms * speed // 1_000, 10 + 100 * lane, x + 40 + at_ms * speed // 1_000, 100 + 100 * lane),
+            )
+            for lane, (x, speed) in enumerate(people)
+        ]
+
+    first, second = Tracker(), Tracker()
+    for at_ms in range(0, killed_after * 100, 100):
+        first.update(found(at_ms), UnixMs(at_ms), frame_px=_FRAME_PX)
+    begins_ms = killed_after * 100 - 100 + dead_ms
+    second.resume(first.state(), UnixMs(begins_ms))
+    seen: list[Seen] = []
+    for at_ms in range(begins_ms, begins_ms + 2_000, 100):
+        seen += second.update(found(at_ms), UnixMs(at_ms), frame_px=_FRAME_PX)
+    tracks = only_tracks([*seen, *second.finish()])
+    assert sorted(track.track_id for track in tracks) == list(range(1, len(people) + 1))
+    assert {track.first_seen_ms for track in tracks} == {0}
+
+
+@given(damaged=st.binary(max_size=300))
+def test_bytes_that_are_no_state_are_ignored(damaged: bytes) -> None:
+    tracker = Tracker()
+    tracker.resume(damaged, UnixMs(1_000))
+    assert tracker.alive == 0
+
+
+@given(shown=frames, at=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_a_state_with_a_wrong_bit_is_ignored_or_sound(shown: Frames, at: int, bit: int) -> None:
+    before, at_ms = killed(shown)
+    state = bytearray(before.state())
+    state[at % len(state)] ^= 1 << bit
+    tracker = Tracker(_TIGHT, places=_EVERYWHERE)
+    tracker.resume(bytes(state), UnixMs(at_ms + 500))
+    tracker.update([], UnixMs(at_ms + 500 + 3_600_000), frame_px=_FRAME_PX)
+    tracker.finish()

@@ -20,6 +20,7 @@ from edge.detector.model import ModelDetector
 from edge.detector.runner import Feed, OpenRunner, Runner, Tensor
 from edge.detector.runners.finding import find_runner
 from edge.detector.session import PROVIDERS, SessionOptions
+from edge.finished import FinishedTrack
 from edge.models.opening import open_model
 from edge.pipeline import Pipeline
 from edge.tracker import Tracker
@@ -127,7 +128,8 @@ def _recording(folder: Path) -> Path:
 def test_the_pipeline_follows_the_same_car_whoever_runs_the_model(options: SessionOptions, tmp_path: Path) -> None:
     detector = ModelDetector(FILE, tiny_manifest(CASE.layout), options=options)
     with FolderCamera(_recording(tmp_path / "pictures"), fps=10, started_at_ms=STARTED_AT_MS) as camera:
-        tracks = list(Pipeline(camera, detector, Tracker()).run(lambda: False))
+        seen = list(Pipeline(camera, detector, Tracker()).run(lambda: False))
+    tracks = [each for each in seen if isinstance(each, FinishedTrack)]
     assert [(track.first_seen_ms - STARTED_AT_MS, track.last_seen_ms - STARTED_AT_MS) for track in tracks] == [
         (300, 800)
     ]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hub.broker.address import BrokerAddress
 from hub.http.desk import Desk, HubFacts, Pulse
+from hub.models import Shelf
 from hub.pinning.local import LocalPinStore
 from protocol.units import UnixMs
 from tests.support.hub_intake import SCHEDULE, IntakeBench
@@ -25,6 +26,7 @@ def desk_of(bench: IntakeBench, folder: Path) -> Desk:
         store=bench.store,
         pinner=LocalPinStore(folder / "pins"),
         car_folders=(bench.segments, folder / "epochs"),
+        shelf=Shelf(folder / "models"),
         console=folder / "no-console",
         clock=lambda: UnixMs(bench.now_ms),
         pulse=lambda: Pulse(

@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 
 FRAME_MS = 100
 DIGEST = b"\x4d" * 32
+_IN_SIGHT = ((PERSON, (10, 10, 20, 40)), (CAR, (40, 10, 70, 30)))
 
 
 def program(  # a test says what it needs, and no more
@@ -69,8 +70,9 @@ class PassersBy(ClosesOnExit):
         scratch = told["scratch"]
         self._memory = None if scratch is None else Path(str(scratch)) / "frame"
         self._is_second_life = self._memory is not None and self._memory.exists()
-        self._index = int(self._memory.read_text()) if self._memory is not None and self._is_second_life else 0
-        self._started_at_ms = clock_ms() - self._frames * FRAME_MS
+        self._index, self._started_at_ms = 0, clock_ms() - self._frames * FRAME_MS
+        if self._memory is not None and self._is_second_life:
+            self._index, self._started_at_ms = json.loads(self._memory.read_text())
         self._is_closed = False
 
     def read(self) -> Frame | None:
@@ -83,7 +85,9 @@ class PassersBy(ClosesOnExit):
         self._play_tricks()
         time.sleep(float(str(self._told["frame_s"])))
         image = np.zeros((60, 80, 3), np.uint8)
-        image[0, 0, 0] = 255 if self._index % 50 < 10 else 0
+        if self._index % 50 < 10:
+            for _, (left, top, right, bottom) in _IN_SIGHT:
+                image[top:bottom, left:right] = 255
         frame = Frame(image, UnixMs(self._started_at_ms + self._index * FRAME_MS), self._index)
         self._index += 1
         return frame
@@ -95,24 +99,26 @@ class PassersBy(ClosesOnExit):
         if self._is_second_life or self._memory is None:
             return
         if self._index == self._told["kills_itself_at"]:
-            self._memory.write_text(str(self._index))
+            self._remember(self._memory)
             os._exit(9)
         if self._index == self._told["hangs_at"]:
-            self._memory.write_text(str(self._index))
+            self._remember(self._memory)
             time.sleep(600)
+
+    def _remember(self, memory: Path) -> None:
+        memory.write_text(json.dumps([self._index, self._started_at_ms]))
 
 
 class SeesWhoIsThere:
-    """Finds one person and one car in the frames that `PassersBy` marks."""
+    """Finds one person and one car where `PassersBy` draws them."""
 
     model_digest = DIGEST
     provider = "CPUExecutionProvider"
 
     def detect(self, frame_bgr: npt.NDArray[np.uint8]) -> tuple[Detection, ...]:
-        if not frame_bgr[0, 0, 0]:
-            return ()
-        boxes = ((PERSON, (10, 10, 20, 40)), (CAR, (40, 10, 70, 30)))
-        return tuple(Detection(class_id, Ppm(900_000), box) for class_id, box in boxes)
+        return tuple(
+            Detection(class_id, Ppm(900_000), box) for class_id, box in _IN_SIGHT if frame_bgr[box[1], box[0], 0]
+        )
 
 
 def main() -> int:

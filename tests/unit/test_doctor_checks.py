@@ -22,6 +22,8 @@ from edge.doctor.table import CHECKS
 from edge.doctor.way_up import look_at_broker, look_at_hub, look_at_outbox
 from edge.identity import load_key_file
 from edge.outbox import Outbox, OutboxLimits, Waiting
+from edge.priority import Priority
+from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.units import UnixMs
 from tests.support.edge_machine import ADRIFT, JETSON, PI, Bed, change, program
 from tests.support.edge_story import NOW_MS
@@ -384,10 +386,10 @@ def test_a_program_that_hangs_or_is_broken_is_no_answer(bed: Bed) -> None:
     assert bed.patient().world.tools.ask(["no-such-program"]) is None
 
 
-def outbox_of(bed: Bed, envelopes: int) -> None:
+def outbox_of(bed: Bed, last: int, *, first: int = 1) -> None:
     box = Outbox.open(bed.device / "outbox.db", limits=OutboxLimits())
-    for sequence in range(1, envelopes + 1):
-        box.append(Waiting(sequence, bytes([sequence]) * 32, b"block", NOW_MS))
+    for sequence in range(first, last + 1):
+        box.append([Waiting(sequence, bytes([sequence]) * 32, b"block", NOW_MS, Priority.TRACK, 1)])
     box.close()
 
 
@@ -399,8 +401,9 @@ def test_the_outbox_empty_well_full_and_broken(bed: Bed) -> None:
     bed.now_ms = UnixMs(NOW_MS + 90_000)
     finding = look_at_outbox(bed.patient())
     assert finding is not None
-    assert (finding.grade, finding.says) == (Grade.WELL, "3 of 100000 envelopes wait, the oldest for 90 s")
-    bed.limits = replace(bed.limits, envelopes=5)
+    assert (finding.grade, finding.says) == (Grade.WELL, "3 envelopes wait (0 % of the room), the oldest for 90 s")
+    outbox_of(bed, 25, first=4)
+    bed.limits = replace(bed.limits, max_bytes=MAX_ENVELOPE_BYTES + 2_048)  # room for 34
     assert grade(look_at_outbox, bed.patient()) is Grade.ILL
     (bed.device / "outbox.db").write_bytes(b"no database" * 1_000)
     assert grade(look_at_outbox, bed.patient()) is Grade.ILL

@@ -12,7 +12,21 @@ from edge.sequence import read_ledger
 from edge.settings import DIRECTORY_VARIABLE, SETTINGS_FILE, load_settings
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 
-COMMANDS = ("", "init", "run", "doctor", "replay", "model", "model add", "model list", "model test")
+COMMANDS = (
+    "",
+    "init",
+    "run",
+    "doctor",
+    "replay",
+    "model",
+    "model add",
+    "model list",
+    "model test",
+    "model verify",
+    "model rollback",
+    "model keygen",
+    "model sign",
+)
 HUB = key_pair("hub").public_key
 
 

@@ -1,9 +1,12 @@
 """Settings: closed, typed, overridable, and every mistake is a sentence that names it."""
 
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from edge.sensors.messages import SensingOrder
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
 from edge.setup import SetupError, scaled, set_up, toml_text
 from edge.thermal import ThermalLimits
@@ -30,6 +33,33 @@ def test_what_is_not_said_has_its_default() -> None:
     assert plain.owner_address() == bytes.fromhex("ab" * 20)
 
 
+def test_lines_zones_and_masks_are_told_in_thousandths_of_the_frame() -> None:
+    text = """
+    [camera]
+    gate = "off"
+    max_fps = 7.5
+    [[camera.lines]]
+    name = "gate to the yard"
+    from = [0, 500]
+    to = [1000, 500]
+    [[camera.zones]]
+    polygon = [[100, 100], [900, 100], [500, 900]]
+    [privacy]
+    masks = [[[0, 0], [200, 0], [200, 1000], [0, 1000]]]
+    """
+    told = settings(tomllib.loads(text))
+    assert (told.camera.gate, told.camera.max_fps) == ("off", 7.5)
+    assert (told.camera.lines[0].begin, told.camera.lines[0].end) == ((0, 500), (1000, 500))
+    assert told.camera.zones[0].polygon[2] == (500, 900)
+    assert told.privacy.masks[0][2] == (200, 1000)
+    assert msgspec.json.decode(msgspec.json.encode(told), type=EdgeSettings) == told  # it travels between processes
+
+
+def test_the_gate_is_on_and_nothing_is_masked_where_nothing_is_said() -> None:
+    told = settings()
+    assert (told.camera.gate, told.camera.max_fps, told.camera.lines, told.privacy.masks) == ("auto", 0.0, (), ())
+
+
 def test_the_environment_overrides_the_file() -> None:
     told = settings(
         {"camera": {"source": "webcam:0"}},
@@ -43,6 +73,17 @@ def test_the_environment_overrides_the_file() -> None:
     )
     assert (told.network, told.broker.port, told.camera.folder_fps) == ("other", 1884, 2.5)
     assert (told.camera.source, told.model.classes, told.sensors.sources) == ("webcam:0", ("person", "car"), ())
+
+
+def test_sensors_and_gnss_can_be_set_and_overridden() -> None:
+    told = settings(
+        {"sensors": {"sources": ["hwmon:sht3x/temp1", "sds011:/dev/ttyUSB1@300000"], "period_ms": 30_000}},
+        CAIRN_EDGE_POSITION_SOURCE="gnss",
+        CAIRN_EDGE_POSITION_GNSS_HOLD_S="60",
+    )
+    assert told.sensors.order(seed=7) == SensingOrder(sources=told.sensors.sources, period_ms=30_000, seed=7)
+    rules = told.position.rules()
+    assert (rules.follows_gnss, rules.hold_ms, rules.configured.lat_udeg) == (True, 60_000, 1)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +101,26 @@ def test_the_environment_overrides_the_file() -> None:
         ({"position": {"lat_udeg": 1.5, "lon_udeg": 0}}, "lat_udeg"),
         ({"batch": {"max_observations": 257}}, "max_observations"),
         ({"outbox": {"max_bytes": 10}}, "max_bytes"),
+        ({"model": {"publishers": ["did:key:z6Mk"]}}, "publishers"),
+        ({"model": {"publishers": [HUB.did], "signatures_required": 2}}, "signatures_required = 2"),
+        ({"model": {"signatures_required": 0}}, "signatures_required"),
+        ({"sensors": {"sources": ["thermometer"]}}, "sensors.sources: 'thermometer' is no sensor"),
+        ({"sensors": {"sources": ["gpsd:", "gpsd:@5000"]}}, "gpsd: stands there twice"),
+        ({"sensors": {"sources": ["gpsd:@10"]}}, "period of 10 ms"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "source": "gps"}}, "source"),
+        ({"position": {"lat_udeg": 0, "lon_udeg": 0, "gnss_min_dimension": 1}}, "gnss_min_dimension"),
+        ({"camera": {"gate": "maybe"}}, "gate"),
+        ({"camera": {"max_fps": -1}}, "max_fps"),
+        ({"camera": {"lines": [{"from": [0, 0], "to": [0, 0]}]}}, "begins and ends"),
+        ({"camera": {"lines": [{"from": [0, 0], "to": [0, 1_001]}]}}, r"lines\[0\].to"),
+        ({"camera": {"lines": [{"from": [0, 0]}]}}, "to"),
+        ({"camera": {"lines": [{"from": [0, 0], "to": [9, 9]}] * 33}}, "lines"),
+        ({"camera": {"zones": [{"polygon": [[0, 0], [9, 9]]}]}}, "polygon"),
+        ({"camera": {"zones": [{"name": "door", "polygon": [[0, 0], [9, 9], [18, 18]]}]}}, "door encloses nothing"),
+        ({"privacy": {"masks": [[[0, 0], [9, 9], [9, 0], [0, 9]]]}}, "mask 1 crosses itself"),
+        ({"privacy": {"masks": [[[0, 0], [9, 0], [9, -1]]]}}, "masks"),
+        ({"privacy": {"masks": "everything"}}, "masks"),
+        ({"privacy": {"mask": []}}, "mask"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(changed: dict[str, object], complaint: str) -> None:
@@ -122,6 +183,39 @@ def test_a_refused_set_up_leaves_nothing_that_looks_like_a_device(tmp_path: Path
     assert not (tmp_path / SETTINGS_FILE).exists()
     set_up(tmp_path, toml_text(TABLES, header="one"), **names)
     assert load_settings(tmp_path, {}) == settings()
+
+
+OTHER_HUB = key_pair("other hub").public_key
+
+
+def test_more_hubs_are_tables_of_their_own() -> None:
+    told = settings(
+        {
+            "more_hubs": [{"key": OTHER_HUB.did, "host": "hub.example", "port": 1884}],
+            "uplink": {"receipts_required": 2},
+        }
+    )
+    (more,) = told.more_hubs
+    assert (more.public_key(), more.host, more.port) == (OTHER_HUB, "hub.example", 1884)
+    assert told.uplink.receipts_required == 2
+    assert settings().more_hubs == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"uplink": {"receipts_required": 2}}, "there are 1 hubs"),
+        ({"more_hubs": [{"key": HUB.did, "host": "x"}]}, "each hub once"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "host": "127.0.0.1"}]}, "two hubs on one broker"),
+        ({"more_hubs": [{"key": "did:key:zNo", "host": "x"}]}, "copy it from the operator"),
+        ({"more_hubs": [{"key": OTHER_HUB.did, "hots": "x"}]}, "hots|host"),
+        ({"outbox": {"max_age_h": 0}}, "max_age_h"),
+        ({"outbox": {"max_bytes": 1}}, "max_bytes"),
+    ],
+)
+def test_hubs_and_limits_that_cannot_be_are_a_sentence(changed: dict[str, object], says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        settings(changed)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_child_that_dies_at_once_starts_no_more_often_than_its_budget_and_the_
 @pytest.mark.parametrize("wrong", [{"starts": 0}, {"within_s": 0}, {"pause_max_s": -1}])
 def test_a_budget_of_nothing_is_none(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="at least one start"):
-        RestartBudget(**wrong)  # type: ignore[arg-type]
+        RestartBudget(**wrong)
 
 
 def child(program: str, greeting: bytes = b"") -> Child:

@@ -20,7 +20,7 @@ def holder() -> Iterator[RingHolder]:
 
 
 def picture(number: int, width: int = 8, height: int = 4) -> memoryview:
-    return memoryview(np.full((height, width, 3), number % 256, np.uint8)).cast("B")
+    return np.full((height, width, 3), number % 256, np.uint8).data.cast("B")
 
 
 def put(ring: PictureRing, number: int, width: int = 8, height: int = 4) -> None:

@@ -13,7 +13,9 @@ from edge.anchors import KeyPlace
 from edge.identity import IdentityError, create_key_file, load_key_file
 from edge.keys import make_next_key
 from edge.outbox import Outbox, OutboxLimits, Waiting
+from edge.outbox_lane import Lane
 from edge.place import BOOTS_FILE, KEY_FILE, OUTBOX_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
+from edge.priority import Priority
 from edge.rotation import (
     FarewellMark,
     RotationError,
@@ -59,9 +61,9 @@ def make_device(home: Path) -> PublicKey:
     sequence = [ledger.take() for _ in range(3)][-1]
     ledger.close()
     outbox = Outbox.open(home / OUTBOX_FILE, limits=LIMITS)
-    outbox.append(Waiting(sequence, block_digest(BLOCK), BLOCK, NOW_MS))
+    outbox.append([Waiting(sequence, block_digest(BLOCK), BLOCK, NOW_MS, Priority.TRACK, 1)])
     receipt, lines = receipt_for(HUB, key.public_key, (sequence, block_digest(BLOCK), Verdict.ACCEPTED))
-    outbox.settle(lines, receipt=receipt, heard_at_ms=NOW_MS)
+    Lane(outbox, HUB.public_key).settle(lines, receipt=receipt, heard_at_ms=NOW_MS)
     outbox.close()
     (home / BOOTS_FILE).write_text("{}")
     (home / OWNER_FILE).write_text("the owner stays")
@@ -203,7 +205,7 @@ def test_nothing_switches_while_something_waits_behind_the_farewell(tmp_path: Pa
         rotate(tmp_path, killed_at(4))
     mark_farewell(tmp_path, FarewellMark(3, block_digest(BLOCK).hex()))
     outbox = Outbox.open(tmp_path / OUTBOX_FILE, limits=LIMITS)
-    outbox.append(Waiting(4, bytes(32), b"one more", NOW_MS))
+    outbox.append([Waiting(4, bytes(32), b"one more", NOW_MS, Priority.TRACK, 1)])
     assert finish_rotation(tmp_path, limits=LIMITS) is None
     assert whole_device(tmp_path) == old
     assert outbox.abandon(below=5) == 1

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from edge.book import lost_in_memory
 from edge.builder import BatchLimits, DraftBuilder, Urgency
 from edge.outbox import Outbox, OutboxLimits
+from edge.outbox_lane import Lane
 from edge.scribe import Scribe
 from edge.sequence import SequenceLedger
 from edge.signer import EnvelopeSigner
-from edge.track import FinishedTrack
 from protocol.classes import CAR, PERSON
 from protocol.envelope import open_envelope
-from protocol.observation import Quantity, Reading
+from protocol.observation import Gap, GapReason, Observation, Quantity, Reading, Track
 from protocol.receipt import ReceiptLine
 from protocol.units import Ppm, UnixMs
 from protocol.verdict import Verdict
@@ -34,11 +35,11 @@ class Time:
         return self.s
 
 
-def finished(
-    track_id: int, *, class_id: int = PERSON, continues: bool = False, last_seen_ms: int = 20
-) -> FinishedTrack:
-    box = (1, 2, 3, 4)
-    return FinishedTrack(track_id, class_id, 0, continues, UnixMs(10), UnixMs(last_seen_ms), Ppm(1), 3, box, box, ())
+def seen(track_id: int, *, class_id: int = PERSON, continues: bool = False) -> Track:
+    return Track(track_id, class_id, UnixMs(10), UnixMs(20), Ppm(1), 3, continues=continues, sketch=b"")
+
+
+READING = Reading(Quantity.TEMPERATURE_MDEGC, NOW_MS, 21_000, 500)
 
 
 @dataclass
@@ -55,7 +56,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     time = Time()
     SequenceLedger.create(tmp_path / "sequence.json")
     ledger = SequenceLedger.open(tmp_path / "sequence.json")
-    outbox = Outbox.open(tmp_path / "outbox.db", limits=OutboxLimits(envelopes=2))
+    outbox = Outbox.open(tmp_path / "outbox.db", limits=OutboxLimits())
     signer = EnvelopeSigner(
         key_pair("device"), network=NETWORK, ledger=ledger, outbox=outbox, enrollment_digest=b"\xee" * 32
     )
@@ -66,48 +67,71 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     ledger.close()
 
 
+def observations(desk: Desk) -> list[tuple[Observation, ...]]:
+    return [open_envelope(each.block)[1].observations for each in desk.outbox.waiting(at_most=99)]
+
+
 def test_people_are_counted_once_and_only_when_they_are_gone(desk: Desk) -> None:
-    desk.scribe.note(
-        tracks=[finished(1), finished(2, continues=True), finished(2), finished(3, class_id=CAR)],
-    )
+    desk.scribe.note([seen(1), seen(2, continues=True), seen(2), seen(3, class_id=CAR)])
     assert desk.scribe.people == 2
 
 
-def test_tracks_and_readings_travel_together(desk: Desk) -> None:
-    reading = Reading(Quantity.TEMPERATURE_MDEGC, NOW_MS, 21_000, 500)
-    desk.scribe.note([finished(1)], readings=[reading])
+def test_each_class_travels_in_an_envelope_of_its_own_and_one_write_serves_all(desk: Desk) -> None:
+    desk.scribe.note([READING, seen(1)])
     desk.scribe.write(beacon=BEACON)
-    (waiting,) = desk.outbox.waiting(at_most=9)
-    _, envelope = open_envelope(waiting.block)
-    assert envelope.observations[1] == reading
-    assert (desk.scribe.signed, desk.scribe.waiting) == (1, 0)
+    assert observations(desk) == [(seen(1),), (READING,)]
+    assert desk.outbox.writes.flushed == 1
+    assert (desk.scribe.signed, desk.scribe.waiting) == (2, 0)
 
 
-def test_a_full_outbox_holds_observations_back_until_there_is_room_again(desk: Desk) -> None:
-    scribe = desk.scribe
-    for first in (1, 3):
-        scribe.note([finished(first), finished(first + 1)])
-        scribe.write(beacon=BEACON)
-    scribe.note([finished(5), finished(6)])
-    scribe.write(beacon=BEACON)
-    assert scribe.trouble is not None
-    assert "2 envelopes" in scribe.trouble
-    assert (scribe.signed, scribe.waiting, scribe.refused) == (2, 2, 0)
-    waiting = desk.outbox.waiting(at_most=1)[0]
-    line = ReceiptLine(waiting.sequence, waiting.digest, Verdict.ACCEPTED)
-    desk.outbox.settle([line], receipt=b"r", heard_at_ms=NOW_MS)
-    scribe.write(beacon=BEACON)
-    assert scribe.waiting == 2  # not asked again before its time
-    desk.time.s += 1.0
-    scribe.write(beacon=BEACON)
-    assert (scribe.signed, scribe.waiting) == (3, 0)
-    assert not scribe.trouble
-    assert [each.sequence for each in desk.outbox.waiting(at_most=9)] == [2, 3]  # the wait cost no number
+def test_what_found_no_room_in_memory_is_told_in_a_signed_record(desk: Desk) -> None:
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
+    for track_id in range(1, 8):
+        desk.scribe.note([seen(track_id)])
+        desk.time.s += 1
+        desk.scribe.write(beacon=BEACON)
+    assert desk.scribe.trouble is not None
+    lost, kept = desk.scribe.refused, desk.scribe.waiting
+    assert (lost + kept, kept) == (7, 4)
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
+    desk.time.s += 60
+    desk.scribe.write(beacon=BEACON)
+    assert not desk.scribe.trouble
+    assert desk.scribe.waiting == 0
+    told = [each for envelope in observations(desk) for each in envelope if isinstance(each, Gap)]
+    first_s, last_s = 100, 106
+    assert len(told) == 1
+    assert (told[0].reason, told[0].envelopes, told[0].observations) == (GapReason.MEMORY, 0, lost)
+    assert NOW_MS + first_s * 1_000 <= told[0].from_ms < told[0].until_ms <= NOW_MS + last_s * 1_000
+    desk.scribe.write(beacon=BEACON)
+    assert desk.outbox.book.gaps == ()
+
+
+def test_gaps_gather_while_a_record_of_them_is_on_its_way(desk: Desk) -> None:
+    def lose(observations: int) -> None:
+        desk.outbox.append([], lost=lost_in_memory(observations, from_ms=NOW_MS, until_ms=NOW_MS))
+        desk.scribe.write(beacon=None)  # without a beacon a record would prove no time
+        desk.scribe.write(beacon=BEACON)
+
+    lane = Lane(desk.outbox, key_pair("hub").public_key)
+    lose(1)
+    lose(2)
+    lose(3)
+    ((gap,),) = observations(desk)
+    assert isinstance(gap, Gap)
+    assert gap.observations == 1
+    (record,) = lane.waiting(at_most=9)
+    accepted = ReceiptLine(record.sequence, record.digest, Verdict.ACCEPTED)
+    lane.settle([accepted], receipt=b"r", heard_at_ms=NOW_MS)
+    desk.scribe.write(beacon=BEACON)
+    ((gap,),) = observations(desk)
+    assert isinstance(gap, Gap)
+    assert gap.observations == 5
 
 
 def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
-    desk.outbox._connection.execute("PRAGMA query_only=1")
-    desk.scribe.note([finished(1)])
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
+    desk.scribe.note([seen(1)])
     tries = 0
     for _ in range(1_000):  # ten minutes
         desk.time.s += 0.6
@@ -115,7 +139,7 @@ def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
         desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
         tries += desk.scribe._retry_at_s != before
     assert 20 <= tries <= 26
-    desk.outbox._connection.execute("PRAGMA query_only=0")
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
     desk.time.s += 30
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     assert desk.scribe.signed == 1
@@ -123,23 +147,12 @@ def test_a_refused_write_is_tried_again_ever_more_slowly(desk: Desk) -> None:
 
 
 def test_the_last_chance_does_not_wait_for_its_turn(desk: Desk) -> None:
-    desk.outbox._connection.execute("PRAGMA query_only=1")
-    desk.scribe.note([finished(1)])
+    desk.outbox.file.connection.execute("PRAGMA query_only=1")
+    desk.scribe.note([seen(1)])
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
-    desk.outbox._connection.execute("PRAGMA query_only=0")
+    desk.outbox.file.connection.execute("PRAGMA query_only=0")
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     assert desk.scribe.signed == 0
     desk.scribe.retry_now()
     desk.scribe.write(beacon=BEACON, urgency=Urgency.NOW)
     assert desk.scribe.signed == 1
-
-
-def test_what_finds_no_room_in_memory_is_counted_as_lost(desk: Desk) -> None:
-    desk.scribe.note([finished(track_id) for track_id in range(1, 8)])
-    assert (desk.scribe.waiting, desk.scribe.refused) == (4, 3)
-
-
-def test_what_no_hub_would_accept_is_dropped_and_counted_instead_of_blocking_the_rest(desk: Desk) -> None:
-    desk.scribe.note([finished(1, class_id=80), finished(2), finished(3), finished(4)])
-    desk.scribe.write(beacon=BEACON)
-    assert (desk.scribe.refused, desk.scribe.signed, desk.scribe.waiting) == (2, 1, 0)

@@ -1,4 +1,4 @@
-"""Linux temperatures: found by name, read in thousandths of a degree, nonsense refused, absence explained."""
+"""Numbers of Linux: found by name, in the units their ABI promises, nonsense refused, absence explained."""
 
 from pathlib import Path
 
@@ -6,68 +6,108 @@ import pytest
 
 from edge.sensors.schedule import SensorSchedule
 from edge.sensors.sensor import SensorError
-from edge.sensors.sysfs import open_sensor, sensor_names
-from protocol.observation import Quantity
+from edge.sensors.sysfs import open_hwmon, open_iio, open_sensor, open_thermal, sensor_names
+from protocol.observation import Quantity, Reading
 from protocol.units import UnixMs
+from tests.support.sensor_story import lay_sysfs
 
 AT_MS = UnixMs(1_000_000)
+KNOWN = (
+    "hwmon:sht3x/humidity1, hwmon:sht3x/temp1, iio:bme280/humidityrelative, iio:bme280/pressure, iio:bme280/temp, "
+    "iio:hts221/temp, iio:scd30/concentration_co2, iio:tsl2561/illuminance0, thermal:cpu-thermal"
+)
 
 
 @pytest.fixture
-def classes(tmp_path: Path) -> Path:
-    """A machine with a probe, the processor's own thermometer, and a chip without temperatures."""
-    for path, text in {
-        "hwmon/hwmon0/name": "nvme\n",
-        "hwmon/hwmon1/name": "sht3x\n",
-        "hwmon/hwmon1/temp1_input": "21437\n",
-        "thermal/thermal_zone0/type": "cpu-thermal\n",
-        "thermal/thermal_zone0/temp": "48312\n",
-    }.items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
-    return tmp_path
+def sysfs(tmp_path: Path) -> Path:
+    return lay_sysfs(tmp_path)
 
 
-@pytest.mark.parametrize(("source", "mdegc"), [("hwmon:sht3x/temp1", 21_437), ("thermal:cpu-thermal", 48_312)])
-def test_every_driver_reads_thousandths_of_a_degree(classes: Path, source: str, mdegc: int) -> None:
-    sensor = open_sensor(source, classes=classes)
-    reading = sensor.read(at_ms=AT_MS)
-    assert (reading.quantity, reading.value, reading.measured_at_ms) == (Quantity.TEMPERATURE_MDEGC, mdegc, AT_MS)
+@pytest.mark.parametrize(
+    ("source", "quantity", "value"),
+    [
+        ("hwmon:sht3x/temp1", Quantity.TEMPERATURE_MDEGC, 21_437),
+        ("hwmon:sht3x/humidity1", Quantity.RELATIVE_HUMIDITY_PPM, 482_500),
+        ("thermal:cpu-thermal", Quantity.TEMPERATURE_MDEGC, 48_312),
+        ("iio:bme280/temp", Quantity.TEMPERATURE_MDEGC, 21_460),
+        ("iio:bme280/humidityrelative", Quantity.RELATIVE_HUMIDITY_PPM, 489_766),
+        ("iio:bme280/pressure", Quantity.PRESSURE_PA, 100_732),
+        ("iio:hts221/temp", Quantity.TEMPERATURE_MDEGC, 21_123),  # (-120 + 1400.2) x 16.5
+        ("iio:tsl2561/illuminance0", Quantity.ILLUMINANCE_MLUX, 126_000),  # a scale shared by all channels
+        ("iio:scd30/concentration_co2", Quantity.CO2_PPB, 421_000),  # percent
+    ],
+)
+def test_every_channel_is_read_in_the_unit_of_its_quantity(
+    sysfs: Path, source: str, quantity: Quantity, value: int
+) -> None:
+    sensor = open_sensor(source, sysfs=sysfs)
+    (reading,) = sensor.read(at_ms=AT_MS)
+    assert isinstance(reading, Reading)
+    assert (reading.quantity, reading.value, reading.measured_at_ms) == (quantity, value, AT_MS)
     assert sensor.name == source
 
 
-@pytest.mark.parametrize("source", ["hwmon:sht3x/temp2", "hwmon:nvme/temp1", "hwmon:bme280/temp1", "thermal:acpitz"])
-def test_an_absent_sensor_is_said_to_be_absent_and_the_present_are_listed(classes: Path, source: str) -> None:
-    with pytest.raises(SensorError, match="it has: hwmon:sht3x/temp1, thermal:cpu-thermal"):
-        open_sensor(source, classes=classes)
+def test_a_finished_number_goes_before_one_that_is_still_to_be_scaled(sysfs: Path) -> None:
+    (sysfs / "bus/iio/devices/iio:device1/in_temp_input").write_text("20000")
+    (reading,) = open_iio("iio:hts221/temp", sysfs=sysfs).read(at_ms=AT_MS)
+    assert isinstance(reading, Reading)
+    assert reading.value == 20_000
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["hwmon:sht3x/temp2", "hwmon:nvme/temp1", "hwmon:bme280/temp1", "hwmon:sht3x/in0", "thermal:acpitz", "iio:x/temp"],
+)
+def test_an_absent_sensor_is_said_to_be_absent_and_the_present_are_listed(sysfs: Path, source: str) -> None:
+    with pytest.raises(SensorError, match=f"it has: {KNOWN}"):
+        open_sensor(source, sysfs=sysfs)
 
 
 def test_a_machine_without_sensors_says_so(tmp_path: Path) -> None:
     assert sensor_names(tmp_path) == ()
     with pytest.raises(SensorError, match="it has: none"):
-        open_sensor("thermal:cpu-thermal", classes=tmp_path)
+        open_thermal("thermal:cpu-thermal", sysfs=tmp_path)
 
 
-@pytest.mark.parametrize("source", ["", "gpio:4", "hwmon", "temperature"])
-def test_what_names_no_driver_says_what_to_write(classes: Path, source: str) -> None:
+@pytest.mark.parametrize("source", ["", "gpio:4", "hwmon", "temperature", ":", "hwmon:a b/temp1"])
+def test_what_names_no_sensor_is_one_sentence(sysfs: Path, source: str) -> None:
     with pytest.raises(SensorError):
-        open_sensor(source, classes=classes)
+        open_sensor(source, sysfs=sysfs)
 
 
-@pytest.mark.parametrize("text", ["", "warm", "999999", "-273160", "21.5"])
-def test_nonsense_is_never_passed_on(classes: Path, text: str) -> None:
-    sensor = open_sensor("hwmon:sht3x/temp1", classes=classes)
-    (classes / "hwmon/hwmon1/temp1_input").write_text(text)
+@pytest.mark.parametrize("text", ["", "warm", "999999", "-273160", "21.5", "NaN", "1e999999999", "Infinity", "٣٤"])
+def test_nonsense_is_never_passed_on(sysfs: Path, text: str) -> None:
+    sensor = open_hwmon("hwmon:sht3x/temp1", sysfs=sysfs)
+    (sysfs / "class/hwmon/hwmon1/temp1_input").write_text(text)
     with pytest.raises(SensorError, match="check its wiring"):
         sensor.read(at_ms=AT_MS)
 
 
-def test_sensors_are_read_at_their_period_and_a_broken_one_does_not_silence_the_rest(classes: Path) -> None:
-    sensors = [open_sensor(source, classes=classes) for source in ("thermal:cpu-thermal", "hwmon:sht3x/temp1")]
+@pytest.mark.parametrize("attribute", ["in_temp_scale", "in_temp_offset"])
+@pytest.mark.parametrize("text", ["", "x", "1e29", "NaN"])
+def test_nonsense_beside_a_raw_number_is_never_passed_on(sysfs: Path, attribute: str, text: str) -> None:
+    (sysfs / "bus/iio/devices/iio:device1" / attribute).write_text(text)
+    with pytest.raises(SensorError, match="check its wiring"):
+        open_iio("iio:hts221/temp", sysfs=sysfs).read(at_ms=AT_MS)
+
+
+def test_a_probe_that_was_plugged_in_again_under_another_number_is_found_again(sysfs: Path) -> None:
+    sensor = open_hwmon("hwmon:sht3x/temp1", sysfs=sysfs)
+    (sysfs / "class/hwmon/hwmon1").rename(sysfs / "class/hwmon/away")
+    with pytest.raises(SensorError, match="this machine has no sensor"):
+        sensor.read(at_ms=AT_MS)
+    (sysfs / "class/hwmon/away").rename(sysfs / "class/hwmon/hwmon7")
+    (reading,) = sensor.read(at_ms=AT_MS)
+    assert isinstance(reading, Reading)
+    assert reading.value == 21_437
+
+
+def test_sensors_are_read_at_their_period_and_a_broken_one_does_not_silence_the_rest(sysfs: Path) -> None:
+    sensors = [open_sensor(source, sysfs=sysfs) for source in ("thermal:cpu-thermal", "hwmon:sht3x/temp1")]
     schedule = SensorSchedule(sensors, period_ms=60_000)
     assert len(schedule.read_due(now_ms=AT_MS)) == 2
     assert schedule.read_due(now_ms=UnixMs(AT_MS + 59_999)) == []
-    (classes / "thermal/thermal_zone0/temp").unlink()
+    (sysfs / "class/thermal/thermal_zone0/temp").unlink()
     (left,) = schedule.read_due(now_ms=UnixMs(AT_MS + 60_000))
     assert (left.value, schedule.failures) == (21_437, 1)
     assert len(schedule.read_due(now_ms=AT_MS)) == 1  # a clock that stepped back

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from edge.detector.detection import Detection
-from edge.track import FinishedTrack
+from edge.finished import FinishedTrack, Seen
 from edge.tracker import Tracker, TrackerSettings
 from protocol.classes import BICYCLE, PERSON
 from protocol.units import Ppm, UnixMs
@@ -22,10 +22,11 @@ def follow(
     scene: Scene, *, until_ms: int, every_ms: int = 100, settings: TrackerSettings | None = None
 ) -> list[FinishedTrack]:
     tracker = Tracker(settings)
-    finished: list[FinishedTrack] = []
+    seen: list[Seen] = []
     for at_ms in range(0, until_ms, every_ms):
-        finished += tracker.update(scene(at_ms), UnixMs(at_ms))
-    return finished + list(tracker.finish())
+        seen += tracker.update(scene(at_ms), UnixMs(at_ms))
+    seen += tracker.finish()
+    return [each for each in seen if isinstance(each, FinishedTrack)]
 
 
 def test_somebody_who_stands_still_for_25_s_is_one_observation() -> None:
@@ -52,7 +53,8 @@ def test_a_track_is_reported_when_its_hold_is_over_and_not_before() -> None:
     for at_ms in range(0, 1_000, 100):
         assert tracker.update([person_at(at_ms // 5)], UnixMs(at_ms)) == ()
     hold_ms = TrackerSettings().moving_hold_ms
-    assert tracker.update([], UnixMs(900 + hold_ms)) == ()
+    for at_ms in range(1_000, 900 + hold_ms + 1, 100):
+        assert tracker.update([], UnixMs(at_ms)) == ()
     assert len(tracker.update([], UnixMs(901 + hold_ms))) == 1
 
 
@@ -88,7 +90,7 @@ def test_a_walker_behind_a_tree_for_a_second_is_one() -> None:
 def test_a_camera_that_freezes_for_2_s_does_not_double_the_walker(speed_px_per_s: int) -> None:
     """No frames come for 2 s, then the walker is where 2 s of walking brought him."""
     tracker = Tracker()
-    finished: list[FinishedTrack] = []
+    finished: list[Seen] = []
     for at_ms in [*range(0, 2_000, 100), *range(4_000, 6_000, 100)]:
         finished += tracker.update([person_at(at_ms * speed_px_per_s // 1000)], UnixMs(at_ms))
     assert len(finished + list(tracker.finish())) == 1
@@ -122,7 +124,7 @@ def test_somebody_else_who_enters_far_away_right_after_is_another() -> None:
 @pytest.mark.parametrize("gap_ms", [500, 1_000, 2_000])
 def test_who_walks_out_and_who_walks_in_at_the_same_edge_are_two(gap_ms: int) -> None:
     tracker = Tracker()
-    finished: list[FinishedTrack] = []
+    finished: list[Seen] = []
     for at_ms in range(0, 8_000, 100):
         gone_ms = at_ms - 3_000
         out_px, in_px = 340 + at_ms // 10, 640 - (gone_ms - gap_ms) // 10
@@ -134,7 +136,7 @@ def test_who_walks_out_and_who_walks_in_at_the_same_edge_are_two(gap_ms: int) ->
 
 def test_who_stands_at_the_edge_has_not_left() -> None:
     tracker = Tracker()
-    finished: list[FinishedTrack] = []
+    finished: list[Seen] = []
     for at_ms in range(0, 20_000, 100):
         is_lost = 8_000 <= at_ms < 14_000
         shown = [] if is_lost else [Detection(PERSON, Ppm(850_000), (600, 100, 640, 250))]
@@ -146,7 +148,7 @@ def test_who_stands_at_the_edge_has_not_left() -> None:
 def test_who_stands_at_the_edge_and_creeps_outwards_has_not_left(lost_ms: int) -> None:
     """Its little speed would carry it out of the picture while the detector has lost it."""
     tracker = Tracker()
-    finished: list[FinishedTrack] = []
+    finished: list[Seen] = []
     for at_ms in range(0, 24_000, 100):
         x = 605 + min(at_ms, 8_000) // 1_000
         shown = [] if 8_000 <= at_ms < 8_000 + lost_ms else [person_at(x)]

@@ -25,6 +25,7 @@ DOCUMENTS: dict[str, Callable[[], dict[str, object]]] = {
     "enrollment/valid": records.enrollment_valid,
     "receipt/valid": records.receipt_valid,
     "logbook/valid": records.logbook_valid,
+    "modeloffer/valid": records.modeloffer_valid,
     "car/valid": archives.car_valid,
     "car/invalid": archives.car_invalid,
     "piece/valid": archives.piece_valid,

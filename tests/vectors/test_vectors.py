@@ -109,7 +109,7 @@ def test_numbers_cids_values_and_keys_read_back() -> None:
         key.verify(bytes.fromhex(case["message_hex"]), bytes.fromhex(case["signature_hex"]))
 
 
-@pytest.mark.parametrize("kind", ["envelope", "enrollment", "receipt", "logbook"])
+@pytest.mark.parametrize("kind", ["envelope", "enrollment", "receipt", "logbook", "modeloffer"])
 def test_signed_blocks_open_and_name_their_signer(kind: str) -> None:
     for case in _cases(f"{kind}/valid"):
         block = bytes.fromhex(case["block_hex"])

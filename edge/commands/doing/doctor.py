@@ -11,6 +11,7 @@ from typing import Final
 
 import cv2
 
+from edge.assembly import outbox_limits
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.doctor.check import Grade, Outcome, examine, ill
@@ -20,7 +21,6 @@ from edge.doctor.table import CHECKS
 from edge.doctor.tools import Tools
 from edge.host import Host
 from edge.log import silence_log
-from edge.outbox import OutboxLimits
 from edge.place import KEY_FILE, MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE, SettingsError, load_settings
 
@@ -46,7 +46,6 @@ def _told_by(directory: Path) -> Told | str:
         settings = load_settings(directory, os.environ)
     except SettingsError as error:
         return str(error)
-    box = settings.outbox
     return Told(
         network=settings.network,
         hub=settings.hub_key(),
@@ -57,7 +56,7 @@ def _told_by(directory: Path) -> Told | str:
         model_name=settings.model.name,
         model_threads=settings.model.threads,
         sensor_sources=settings.sensors.sources,
-        outbox_limits=OutboxLimits(box.max_envelopes, box.max_bytes, box.receipts_kept),
+        outbox_limits=outbox_limits(settings),
         warm_mdegc=settings.care.warm_mdegc,
     )
 

@@ -1,30 +1,49 @@
 """What ``cairn-edge replay`` does."""
 
 import json
+import os
 import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
 from edge.commands.words import EXIT_WELL
+from edge.detector.session import SessionOptions
+from edge.looking import CameraSettings, PrivacySettings
 from edge.opening import class_ids_of, open_named_model
-from edge.pipeline import PipelineStats
+from edge.pipeline import PipelineSettings
 from edge.replay import replay
+from edge.seeing import places_of
+from edge.settings import SETTINGS_FILE, load_settings
+from edge.stats import PipelineStats
 
 
 def replay_video(options: Namespace) -> int:
     """Count what a recording shows; print it as JSON."""
-    model = open_named_model(options.model, directory=options.dir, threads=options.threads)
+    camera, privacy = _settings_of(options.dir)
+    gate = options.gate or camera.gate
     words = [word.strip() for word in options.classes.split(",") if word.strip()]
+    looking = PipelineSettings(class_ids=class_ids_of(words), masks=privacy.masks, is_gated=gate == "auto")
     counted = replay(
         Path(options.video).expanduser(),
-        model=model,
-        class_ids=class_ids_of(words),
+        model=open_named_model(
+            options.model, directory=options.dir, options=SessionOptions(intra_op_threads=options.threads)
+        ),
+        settings=looking,
+        places=places_of(camera),
         monotonic_s=time.monotonic,
         report=_print_progress,
     )
     print(json.dumps(counted))
     return EXIT_WELL
+
+
+def _settings_of(directory: Path) -> tuple[CameraSettings, PrivacySettings]:
+    """Return the device's lines, zones and masks; none where there is no device."""
+    if not (directory / SETTINGS_FILE).is_file():
+        return CameraSettings(), PrivacySettings()
+    settings = load_settings(directory, os.environ)
+    return settings.camera, settings.privacy
 
 
 def _print_progress(stats: PipelineStats, duration_ms: int) -> None:

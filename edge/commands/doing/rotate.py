@@ -4,11 +4,13 @@ import os
 import sys
 import time
 from argparse import Namespace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from edge.adoption import owner_of
+from edge.assembly import outbox_limits
 from edge.builder import coarsened
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_UNDELIVERED, EXIT_WELL
@@ -102,6 +104,10 @@ def _speaker(signer: Signer, settings: EdgeSettings, directory: Path) -> Speaker
         position=coarsened(position, grid_udeg=place.grid_udeg),
         release=version(_DISTRIBUTION),
         route=Route(broker.host, broker.port, settings.network, signer.public_key, settings.hub_key()),
+        more_routes=tuple(
+            Route(each.host, each.port, settings.network, signer.public_key, each.public_key())
+            for each in settings.more_hubs
+        ),
         limits=UplinkLimits(
             keepalive_s=broker.keepalive_s,
             window=times.window,
@@ -113,9 +119,10 @@ def _speaker(signer: Signer, settings: EdgeSettings, directory: Path) -> Speaker
 
 
 def _limits(settings: EdgeSettings) -> OutboxLimits:
-    """A farewell finds room in an outbox that is full."""
-    box = settings.outbox
-    return OutboxLimits(box.max_envelopes + 1, box.max_bytes + MAX_ENVELOPE_BYTES, box.receipts_kept)
+    """A farewell finds room in an outbox that is full: nothing may be given up after the last word."""
+    limits = outbox_limits(settings)
+    room_bytes = limits.max_bytes + 2 * MAX_ENVELOPE_BYTES
+    return replace(limits, max_bytes=room_bytes, max_age_ms=2**53)
 
 
 def _wait(device: PublicKey) -> int:

@@ -14,8 +14,10 @@ from protocol.classes import COCO_CLASSES, PERSON
 from protocol.cose import sign1
 from protocol.enrollment import Enrollment
 from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, open_envelope
-from protocol.identity import KeyPair
+from protocol.identity import KeyPair, PublicKey
 from protocol.logbook import NO_RECORD, Intake, IntakeEntry, Policy, SegmentHeader, SegmentSeal, Tally
+from protocol.modelmanifest import manifest_digest
+from protocol.modeloffer import ModelApproval, ModelOffer, is_included
 from protocol.observation import Position, Quantity, Reading, Track
 from protocol.payload import decode_payload, encode_payload
 from protocol.receipt import Receipt, ReceiptLine
@@ -40,6 +42,19 @@ TRACK: Final = Track(
     continues=False,
     sketch=b"\x0f" * 16,
 )
+MANIFEST: Final = b"""name = "door"
+version = "2"
+sha256 = "%s"
+size_bytes = 7
+licence = "Apache-2.0"
+source = "https://models.example/door.onnx"
+rollback_index = 3
+expires = 2028-01-01
+
+[selftest]
+image = "door.png"
+image_sha256 = "%s"
+""" % (hashlib.sha256(b"a model").hexdigest().encode(), hashlib.sha256(b"a picture").hexdigest().encode())
 READING: Final = Reading(Quantity.TEMPERATURE_MDEGC, UnixMs(STARTED_AT_MS - 1_000), -4_250, 100)
 
 
@@ -122,6 +137,37 @@ def receipt_valid() -> Document:
         "says": "A receipt: a hub promises that these envelopes are on its disk.",
         "cases": [signed_case("three lines: accepted, kept though too late, seen before", HUB, record)],
     }
+
+
+def modeloffer_valid() -> Document:
+    """A manifest, two publishers' approvals of it, the hub's offer, and the same offer withdrawn."""
+    digest = manifest_digest(MANIFEST)
+    first = ModelApproval(1, digest, UnixMs(STARTED_AT_MS - 86_400_000))
+    second = ModelApproval(1, digest, UnixMs(STARTED_AT_MS - 86_000_000))
+    approvals = (sign1(encode_payload(first), DEVICE), sign1(encode_payload(second), SECOND_DEVICE))
+    seed = hashlib.sha256(b"the rollout of door 2").digest()[:16]
+    sources = ("/v1/models/{sha256}", "https://gateway.example/ipfs/{cid}?format=raw")
+    offer = ModelOffer(1, NETWORK, MANIFEST, approvals, sources, 10, seed, UnixMs(STARTED_AT_MS))
+    withdrawn = ModelOffer(1, NETWORK, MANIFEST, (), sources[:1], 0, seed, UnixMs(STARTED_AT_MS + 1))
+    return {
+        "says": "A model's way to a device: publishers approve its manifest, a hub offers it to a part of the devices.",
+        "cases": [
+            signed_case("an approval", DEVICE, first),
+            signed_case("another publisher's approval of the same manifest", SECOND_DEVICE, second),
+            offer_case("an offer to one device in ten", offer),
+            offer_case("an offer withdrawn: for nobody", withdrawn),
+        ],
+    }
+
+
+def offer_case(says: str, offer: ModelOffer) -> Case:
+    keys = (DEVICE.public_key, SECOND_DEVICE.public_key)
+    turns = [{"name": key.name, "percent": _turn(key, offer.seed)} for key in keys]
+    return signed_case(says, HUB, offer) | {"included_from_percent": turns}
+
+
+def _turn(device: PublicKey, seed: bytes) -> int:
+    return next(percent for percent in range(101) if is_included(device, seed=seed, percent=percent))
 
 
 def segment_records() -> list[tuple[str, msgspec.Struct, bytes]]:

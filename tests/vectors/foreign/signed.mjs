@@ -13,7 +13,7 @@ export const outputs = ['seed_hex', 'signer', 'fields', 'payload_hex', 'block_he
 
 const EDDSA = -8
 const COSE_SIGN1_TAG = 0xd2
-const TEXT_FIELDS = new Set(['network', 'agent_release'])
+const TEXT_FIELDS = new Set(['network', 'agent_release', 'sources'])
 
 // Named fields stand in wire order; all strings but the few texts are bytes in hex.
 const positional = (value, name) => {

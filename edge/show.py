@@ -1,0 +1,39 @@
+"""The status page as a child: a process of its own, for as long as it is wanted."""
+
+import sys
+from pathlib import Path
+from typing import Self
+
+from edge.supervisor import Child, Recipe
+
+
+class Show:
+    """Runs the page where the settings want it; a context manager that ends it."""
+
+    def __init__(self, on: str, address: tuple[str, int], directory: Path, *, is_adopted: bool) -> None:
+        """Prepare; the first `step` starts it.
+
+        Args:
+            on: ``always``, ``until_adopted`` or ``never``.
+            address: where it listens.
+            directory: the device's.
+            is_adopted: whether somebody owns the device.
+        """
+        is_wanted = on == "always" or (on == "until_adopted" and not is_adopted)
+        host, port = address
+        command = [sys.executable, "-m", "edge.status_page", "--dir", str(directory.absolute())]
+        command += ["--host", host, "--port", str(port), "--on", on]
+        recipe = Recipe("status_page", lambda: command, lambda: b"", ends_for_good=True)
+        self._child = Child(recipe) if is_wanted else None
+
+    def step(self, now_s: float) -> None:
+        """Keep it going."""
+        if self._child is not None:
+            self._child.step(now_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.stop(at_most_s=0.0)
