@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,6 @@ from typing import IO, Any, NoReturn, Self
 from tests.conftest import ROOT
 
 _NUMBER = struct.Struct("i")
-_LONGEST_MESSAGE_BYTES = 1 << 17
 _OWN_STREAMS = 3
 _EXECUTABLE = Path(sys.executable)
 
@@ -80,7 +80,8 @@ class Nursery:
 
     def __init__(self, name: str, module: str) -> None:
         self.name = name
-        self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._one_at_a_time = threading.Lock()
+        self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             command = [sys.executable, "-m", "tests.support.nursery", name, module, str(theirs.fileno())]
             self._server = subprocess.Popen(
@@ -110,10 +111,10 @@ class Nursery:
         """Start it with no input; its output goes nowhere unless it is said where."""
         told, telling = os.pipe()
         message = json.dumps({"words": list(words), "environment": dict(os.environ if env is None else env)}).encode()
-        assert len(message) < _LONGEST_MESSAGE_BYTES
-        with Path(os.devnull).open("r+b") as nothing:
+        with Path(os.devnull).open("r+b") as nothing, self._one_at_a_time:
             streams = [nothing.fileno(), *((stream or nothing).fileno() for stream in (stdout, stderr))]
-            socket.send_fds(self._door, [message], [*streams, telling])
+            socket.send_fds(self._door, [_NUMBER.pack(len(message))], [*streams, telling])
+            self._door.sendall(message)
         os.close(telling)
         return Child([self.name, *words], told)
 
@@ -136,9 +137,10 @@ def _await_order(door: socket.socket) -> dict[str, Any]:
     """Fork a waiter for every order, and the waiter the command: return in the command, with its streams in place."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # waiters are missed by nobody
     while True:
-        message, received, _, _ = socket.recv_fds(door, _LONGEST_MESSAGE_BYTES, _OWN_STREAMS + 1)
-        if not message:
+        head, received, _, _ = socket.recv_fds(door, _NUMBER.size, _OWN_STREAMS + 1)
+        if not head:
             raise SystemExit(0)
+        message = door.recv(_NUMBER.unpack(head)[0], socket.MSG_WAITALL)
         if os.fork() == 0:
             break
         for one in received:
