@@ -26,6 +26,7 @@ from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.payload import VERSION
 from protocol.topics import adoption_topic, enrollment_topic
 from tests.support.edge_story import ListeningHub, clock_ms, key_pair, running_broker, wait_until
+from tests.support.nursery import Nursery
 from tests.support.pages_browser import CHROMIUM_WORDS, WITHIN_MS, Reader
 from tests.support.pages_stage import NETWORK, Server, start_hub
 
@@ -34,8 +35,8 @@ KEY = key_pair("somebody's").public_key
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_hub(tmp_path_factory.mktemp("hub"), epoch_seconds=600)
+def hub(cairn_hub: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_hub(cairn_hub, tmp_path_factory.mktemp("hub"), epoch_seconds=600)
     yield server
     server.stop()
 
