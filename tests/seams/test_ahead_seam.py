@@ -1,5 +1,6 @@
 """A detector that works ahead finds what it finds when it is asked frame by frame, and the pipeline counts the same."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -36,7 +37,7 @@ class Showing(ClosesOnExit):
     """Shows its pictures; its clock may step back once, and it may be lost at the end."""
 
     def __init__(self, pictures: list[Picture], *, steps_back_at: int | None = None, is_lost: bool = False) -> None:
-        self._pictures = iter(enumerate(pictures))
+        self._pictures: Iterator[tuple[int, Picture]] = iter(enumerate(pictures))
         self._steps_back_at = steps_back_at
         self._is_lost = is_lost
 
