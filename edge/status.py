@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.adoption import short_code
 from edge.eyes import Eyes
+from edge.keeping.outbox import Outbox, OutboxDepth, OutboxError
+from edge.keeping.scribe import Scribe
 from edge.memory import peak_rss_kib, rss_kib
-from edge.outbox import Outbox, OutboxDepth, OutboxError
+from edge.owning.adoption import short_code
 from edge.parts import Parts
-from edge.scribe import Scribe
+from edge.sending.uplinks import HubState
 from edge.senses import Senses
 from edge.supervisor import Child
 from edge.told import words_of
-from edge.uplinks import HubState
 from edge.wire import VisionFigures
 from protocol.identity import PublicKey
 from protocol.observation import Health

@@ -2,8 +2,8 @@
 
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
-from edge.identity import KeyFileError, load_key_file
-from edge.sequence import SequenceError, read_ledger
+from edge.keeping.sequence import SequenceError, read_ledger
+from edge.owning.identity import KeyFileError, load_key_file
 
 
 def look_at_key(patient: Patient) -> Finding:

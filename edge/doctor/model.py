@@ -5,7 +5,7 @@ from edge.detector.session import SessionOptions
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
 from edge.models.store import ModelStore
-from edge.opening import open_named_model
+from edge.sight.opening import open_named_model
 
 
 def look_at_model(patient: Patient) -> Finding | None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.care.host import Host
 from edge.doctor.hub_word import HubWord
 from edge.doctor.tools import Tools
-from edge.host import Host
-from edge.identity import KeyFileError, load_key_file
-from edge.outbox import OutboxLimits
+from edge.keeping.outbox import OutboxLimits
+from edge.owning.identity import KeyFileError, load_key_file
+from edge.sending.uplink import Route
 from edge.status_view import StatusView, running_view
-from edge.uplink import Route
 from protocol.identity import PublicKey
 from protocol.units import UnixMs
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from edge.adoption import Adoption, owner_of
-from edge.awaiting import Meeting, await_owner
 from edge.cli import main
-from edge.connection import Connection
-from edge.identity import load_key_file
+from edge.owning.adoption import Adoption, owner_of
+from edge.owning.awaiting import Meeting, await_owner
+from edge.owning.identity import load_key_file
 from edge.place import ADOPTION_FILE, KEY_FILE
+from edge.sending.connection import Connection
 from edge.settings import load_settings
 from hub.broker.address import BrokerAddress
 from hub.ingest.gauges import IntakeGauges

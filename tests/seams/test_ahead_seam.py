@@ -12,8 +12,8 @@ from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
 from edge.detector.detection import AheadDetector, Detection, Detector, ModelError
 from edge.models.opening import open_model
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.tracker import Tracker
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.tracker import Tracker
 from firmware_sim.scenes import Scene
 from firmware_sim.traffic import TrafficSettings
 from firmware_sim.world import World, WorldSettings, town_vantages

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge.care.health import Moment, gather
+from edge.care.host import HostWord
 from edge.cli import main
 from edge.commands.status import lines_of
 from edge.commands.terminal import Paint, bar, paint_for, size, span
-from edge.health import Moment, gather
-from edge.host import HostWord
 from edge.status_page.minutes import Minutes
 from edge.status_page.server import Names
 from edge.status_view import StatusView, read_view, running_view, view_of

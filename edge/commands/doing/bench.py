@@ -19,9 +19,9 @@ from edge.commands.words import EXIT_WELL
 from edge.detector.model import ModelDetector
 from edge.detector.session import SessionOptions, spare_cores
 from edge.memory import peak_rss_kib
-from edge.opening import open_named_model
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.tracker import Tracker
+from edge.sight.opening import open_named_model
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.tracker import Tracker
 from protocol.units import UnixMs
 
 _TURNS: Final = 3

@@ -9,17 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from edge.adoption import owner_of
 from edge.assembly import outbox_limits
-from edge.builder import coarsened
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_UNDELIVERED, EXIT_WELL
-from edge.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain, say_farewell, speaking
-from edge.keys import make_next_key, open_signer
-from edge.outbox import OutboxLimits
-from edge.place import RETIRED_FOLDER, SEQUENCE_FILE
-from edge.qr import require_picture
-from edge.rotation import (
+from edge.keeping.builder import coarsened
+from edge.keeping.outbox import OutboxLimits
+from edge.keeping.sequence import read_ledger
+from edge.owning.adoption import owner_of
+from edge.owning.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain, say_farewell, speaking
+from edge.owning.keys import make_next_key, open_signer
+from edge.owning.qr import require_picture
+from edge.owning.rotation import (
     RotationError,
     RotationPlan,
     farewell_of,
@@ -29,9 +29,9 @@ from edge.rotation import (
     prepare,
     switch_unheard,
 )
-from edge.sequence import read_ledger
+from edge.place import RETIRED_FOLDER, SEQUENCE_FILE
+from edge.sending.uplink import Route, UplinkLimits
 from edge.settings import EdgeSettings, load_settings
-from edge.uplink import Route, UplinkLimits
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.identity import PublicKey, Signer
 from protocol.observation import Position

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from edge.adoption import Adoption, short_code
-from edge.qr import save_picture, terminal_text
+from edge.owning.adoption import Adoption, short_code
+from edge.owning.qr import save_picture, terminal_text
 from protocol.identity import PublicKey
 
 
