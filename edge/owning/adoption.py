@@ -16,7 +16,7 @@ import msgspec
 from edge.errors import EdgeError
 from edge.log import get_logger
 from edge.owning.identity import read_private, sync_directory, write_private
-from edge.place import ADOPTION_FILE, OWNER_FILE
+from edge.place import ADOPTION_FILE, ADOPTION_PICTURE, OWNER_FILE
 from protocol.adoption import SECRET_BYTES, AdoptionLink, parse_adoption
 from protocol.adoption import short_code as short_code  # noqa: PLC0414 # whoever shows a device shows its code
 from protocol.errors import ProtocolError
@@ -116,7 +116,7 @@ def renew_secret(directory: Path) -> None:
         AdoptionError: it cannot be written.
     """
     try:
-        (directory / ADOPTION_FILE).unlink(missing_ok=True)
+        _burn(directory)
     except OSError as error:
         raise AdoptionError(f"cannot write {directory / ADOPTION_FILE}: {error.strerror}") from error
     create_secret(directory)
@@ -142,7 +142,7 @@ def set_owner(directory: Path, owner: bytes, *, told_by: str, is_replacing: bool
             finally:
                 draft.unlink()
         sync_directory(directory)
-        (directory / ADOPTION_FILE).unlink(missing_ok=True)
+        _burn(directory)
         sync_directory(directory)
     except FileExistsError as error:
         raise AdoptionError(f"this device has an owner already ({path})") from error
@@ -150,6 +150,12 @@ def set_owner(directory: Path, owner: bytes, *, told_by: str, is_replacing: bool
         raise AdoptionError(
             f"the owner cannot be written to {path}: {error.strerror}; free or unlock the disk"
         ) from error
+
+
+def _burn(directory: Path) -> None:
+    """Forget the secret, and the picture that holds it."""
+    (directory / ADOPTION_FILE).unlink(missing_ok=True)
+    (directory / ADOPTION_PICTURE).unlink(missing_ok=True)
 
 
 class Adoption:
@@ -177,7 +183,7 @@ class Adoption:
         except OSError as error:
             raise AdoptionError(f"{path} cannot be read: {error.strerror}") from error
         if (directory / OWNER_FILE).exists():
-            path.unlink(missing_ok=True)  # a crash fell between the owner's record and the burning
+            _burn(directory)  # a crash fell between the owner's record and the burning
             sync_directory(directory)
             return cls(directory, network=network, device=device, secret=None)
         try:
