@@ -30,7 +30,7 @@ from protocol.observation import Succession, succession_words
 from protocol.receipt import open_receipt
 
 _DRAFT: Final = "next.draft"
-_NEXT: Final = "next"
+NEXT_FOLDER: Final = "next"  # where the next key and all that belongs to it is prepared
 _LEAVING: Final = "next.leaving"
 _ARRIVING: Final = "next.arriving"
 _PLAN: Final = "plan.json"
@@ -94,7 +94,7 @@ def plan_of(directory: Path) -> RotationPlan | None:
     Raises:
         RotationError: something is prepared and cannot be read.
     """
-    return _read(directory / _NEXT / _PLAN, RotationPlan)
+    return _read(directory / NEXT_FOLDER / _PLAN, RotationPlan)
 
 
 def farewell_of(directory: Path) -> FarewellMark | None:
@@ -103,7 +103,7 @@ def farewell_of(directory: Path) -> FarewellMark | None:
     Raises:
         RotationError: it cannot be read.
     """
-    return _read(directory / _NEXT / _FAREWELL, FarewellMark)
+    return _read(directory / NEXT_FOLDER / _FAREWELL, FarewellMark)
 
 
 def prepare(
@@ -139,7 +139,7 @@ def prepare(
         (draft / _PLAN).unlink(missing_ok=True)
         write_private(draft / _PLAN, msgspec.json.encode(plan) + b"\n")
         after_step()
-        _rename(draft, directory / _NEXT)
+        _rename(draft, directory / NEXT_FOLDER)
         after_step()
     except OSError as error:
         raise RotationError(f"{directory} cannot be written: {error.strerror}; free or unlock the disk") from error
@@ -153,7 +153,7 @@ def mark_farewell(directory: Path, mark: FarewellMark) -> None:
         RotationError: it cannot be written.
     """
     try:
-        write_private(directory / _NEXT / _FAREWELL, msgspec.json.encode(mark) + b"\n")
+        write_private(directory / NEXT_FOLDER / _FAREWELL, msgspec.json.encode(mark) + b"\n")
     except OSError as error:
         raise RotationError(f"{directory} cannot be written: {error.strerror}; free or unlock the disk") from error
 
@@ -214,8 +214,8 @@ def switch_unheard(directory: Path, *, after_step: Step = _nothing) -> PublicKey
 def _switch(directory: Path, after_step: Step) -> PublicKey | None:
     leaving, arriving, retired = directory / _LEAVING, directory / _ARRIVING, directory / RETIRED_FOLDER
     try:
-        if (directory / _NEXT).exists() and not leaving.exists() and not arriving.exists():
-            _rename(directory / _NEXT, leaving)  # the one moment at which the new device takes over
+        if (directory / NEXT_FOLDER).exists() and not leaving.exists() and not arriving.exists():
+            _rename(directory / NEXT_FOLDER, leaving)  # the one moment at which the new device takes over
             after_step()
         if leaving.exists():
             name = _required(leaving).retiring.name

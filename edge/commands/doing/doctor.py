@@ -58,6 +58,7 @@ def _told_by(directory: Path) -> Told | str:
         sensor_sources=settings.sensors.sources,
         outbox_limits=outbox_limits(settings),
         warm_mdegc=settings.care.warm_mdegc,
+        key=settings.key,
     )
 
 
