@@ -124,16 +124,6 @@ def open_iio(address: SensorAddress | str, *, sysfs: Path = SYSFS) -> Sensor:
     return _opened(address, _IIO, sysfs)
 
 
-def open_sensor(source: str, *, sysfs: Path = SYSFS) -> Sensor:
-    """Return the sensor of this machine that ``source`` names, whichever of the three kinds it is.
-
-    Raises:
-        SensorError: no such sensor; the message lists those there are.
-    """
-    where = SensorAddress.parse(source)
-    return _opened(where, _IIO if where.kind == "iio" else _HWMON, sysfs)
-
-
 def sensor_names(sysfs: Path = SYSFS) -> tuple[str, ...]:
     """Return the words that name a sensor of this machine."""
     return tuple(sorted(_present(sysfs)))

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.sensors.schedule import SensorSchedule
-from edge.sensors.sensor import SensorError
-from edge.sensors.sysfs import open_hwmon, open_iio, open_sensor, open_thermal, sensor_names
+from edge.sensors.sensor import Sensor, SensorError
+from edge.sensors.sysfs import open_hwmon, open_iio, open_thermal, sensor_names
 from protocol.observation import Quantity, Reading
 from protocol.units import UnixMs
 from tests.support.sensor_story import lay_sysfs
@@ -16,6 +15,12 @@ KNOWN = (
     "hwmon:sht3x/humidity1, hwmon:sht3x/temp1, iio:bme280/humidityrelative, iio:bme280/pressure, iio:bme280/temp, "
     "iio:hts221/temp, iio:scd30/concentration_co2, iio:tsl2561/illuminance0, thermal:cpu-thermal"
 )
+
+
+def opened(source: str, sysfs: Path) -> Sensor:
+    """Open whichever of the three kinds it is."""
+    kind = source.partition(":")[0]
+    return {"iio": open_iio, "hwmon": open_hwmon, "thermal": open_thermal}[kind](source, sysfs=sysfs)
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def sysfs(tmp_path: Path) -> Path:
 def test_every_channel_is_read_in_the_unit_of_its_quantity(
     sysfs: Path, source: str, quantity: Quantity, value: int
 ) -> None:
-    sensor = open_sensor(source, sysfs=sysfs)
+    sensor = opened(source, sysfs)
     (reading,) = sensor.read(at_ms=AT_MS)
     assert isinstance(reading, Reading)
     assert (reading.quantity, reading.value, reading.measured_at_ms) == (quantity, value, AT_MS)
@@ -60,7 +65,7 @@ def test_a_finished_number_goes_before_one_that_is_still_to_be_scaled(sysfs: Pat
 )
 def test_an_absent_sensor_is_said_to_be_absent_and_the_present_are_listed(sysfs: Path, source: str) -> None:
     with pytest.raises(SensorError, match=f"it has: {KNOWN}"):
-        open_sensor(source, sysfs=sysfs)
+        opened(source, sysfs)
 
 
 def test_a_machine_without_sensors_says_so(tmp_path: Path) -> None:
@@ -72,7 +77,7 @@ def test_a_machine_without_sensors_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["", "gpio:4", "hwmon", "temperature", ":", "hwmon:a b/temp1"])
 def test_what_names_no_sensor_is_one_sentence(sysfs: Path, source: str) -> None:
     with pytest.raises(SensorError):
-        open_sensor(source, sysfs=sysfs)
+        opened(source, sysfs)
 
 
 @pytest.mark.parametrize("text", ["", "warm", "999999", "-273160", "21.5", "NaN", "1e999999999", "Infinity", "٣٤"])
@@ -100,14 +105,3 @@ def test_a_probe_that_was_plugged_in_again_under_another_number_is_found_again(s
     (reading,) = sensor.read(at_ms=AT_MS)
     assert isinstance(reading, Reading)
     assert reading.value == 21_437
-
-
-def test_sensors_are_read_at_their_period_and_a_broken_one_does_not_silence_the_rest(sysfs: Path) -> None:
-    sensors = [open_sensor(source, sysfs=sysfs) for source in ("thermal:cpu-thermal", "hwmon:sht3x/temp1")]
-    schedule = SensorSchedule(sensors, period_ms=60_000)
-    assert len(schedule.read_due(now_ms=AT_MS)) == 2
-    assert schedule.read_due(now_ms=UnixMs(AT_MS + 59_999)) == []
-    (sysfs / "class/thermal/thermal_zone0/temp").unlink()
-    (left,) = schedule.read_due(now_ms=UnixMs(AT_MS + 60_000))
-    assert (left.value, schedule.failures) == (21_437, 1)
-    assert len(schedule.read_due(now_ms=AT_MS)) == 1  # a clock that stepped back
