@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edge.adoption import owner_of
 from edge.assembly import Device, assemble, outbox_limits
 from edge.builder import Urgency
 from edge.clock import clock_ms
 from edge.eyes import Eyes, Glance, VisionProgram
+from edge.host import Host
 from edge.log import get_logger
 from edge.memory import give_back
 from edge.models.errors import ModelError
@@ -31,7 +33,7 @@ from edge.rotation import finish_rotation
 from edge.settings import EdgeSettings
 from edge.show import Show
 from edge.status import AgentStatus, StatusFile, status_place
-from edge.waiting import waited_for_owner
+from edge.waiting import SignsOfLife, waited_for_owner
 from protocol.units import UnixMs
 
 _TICK_S: Final = 0.1
@@ -61,16 +63,18 @@ class Agent:
         *,
         program: VisionProgram | None = None,
         notifier: Notifier | None = None,
+        host: Host | None = None,
         now_ms: Callable[[], UnixMs] = clock_ms,
     ) -> None:
         """Prepare the device in ``directory``; nothing is opened yet.
 
-        ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is.
+        ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is, ``host`` is the machine.
         """
         self._settings = settings
         self._directory = directory
         self._program = program or VisionProgram()
         self._notifier = notifier or Notifier({})
+        self._host = host or Host()
         self._now_ms = now_ms
         self._model_digest: bytes | None = None
 
@@ -85,14 +89,17 @@ class Agent:
         settings, directory = self._settings, self._directory
         finish_rotation(directory, limits=outbox_limits(settings))
         place = status_place(directory, os.environ)
-        owner = waited_for_owner(settings, directory, place, self._notifier, stop, now_ms=self._now_ms)
-        if isinstance(owner, AgentStatus):
-            return AgentReport(owner, None)
+        is_adopted = owner_of(directory, settings) is not None
         with ExitStack() as stack:
-            device = Device(settings, directory, owner, self._now_ms)
-            parts, about = assemble(device, self._program, stack=stack)
             page = settings.status_page
-            show = stack.enter_context(Show(page.on, (page.host, page.port), directory, is_adopted=True))
+            # One page for the whole run: whoever has just adopted the device reads there that it worked.
+            show = stack.enter_context(Show(page.on, (page.host, page.port), directory, is_adopted=is_adopted))
+            signs = SignsOfLife(place, self._notifier, show)
+            owner = waited_for_owner(settings, directory, signs, stop, now_ms=self._now_ms)
+            if isinstance(owner, AgentStatus):
+                return AgentReport(owner, None)
+            device = Device(settings, directory, owner, self._now_ms, self._host)
+            parts, about = assemble(device, self._program, stack=stack)
             status_file = StatusFile(place, about, is_adopted=True, now_ms=self._now_ms)
             with parts.uplinks.running():
                 self._notifier.ready("observing")

@@ -106,6 +106,7 @@ def die_with_parent() -> None:
 
 def main() -> int:
     """Confine this process and run the module that the one argument names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the keeper, which ends its children
     order = msgspec.json.decode(sys.argv[1], type=Confinement)
     die_with_parent()
     enforced = confine(read=order.read, write=order.write, has_network=order.has_network)

@@ -170,8 +170,9 @@ class Eyes:
 
     def begin_anew(self) -> None:
         """Start vision again: another model is in place. The tracks go on."""
-        self._is_excused = True
-        self._vision.restart()
+        if self._vision.is_running:  # one that has ended already begins anew by itself, and its next end is its own
+            self._is_excused = True
+            self._vision.restart()
 
     def halt(self, *, at_most_s: float) -> Glance:
         """End both processes; keep the open tracks for the next run. Return what was still seen."""
@@ -255,6 +256,7 @@ class Eyes:
         is_excused, self._is_excused = self._is_excused, False
         if is_excused:
             return glance
+        self.trouble = "the vision process ended without a word and is started again: if it goes on, report it"
         incident = Incident("the vision process ended without a word", is_model=False)
         return replace(glance, incidents=(*glance.incidents, incident))
 
