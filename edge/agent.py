@@ -119,10 +119,10 @@ class Agent:
             self._write_down(parts, Urgency.USUAL)
             if now_s >= status_due_s:
                 status_due_s = now_s + _STATUS_EVERY_S
-                self._tell(parts, status_file, show, now_s)
+                status = self._tell(parts, status_file, show, now_s)
                 if now_s >= progress_due_s:
                     progress_due_s = now_s + _PROGRESS_EVERY_S
-                    _log_progress(status_file.write(parts, is_running=True))
+                    _log_progress(status)
             if now_s >= settled_at_s:
                 settled_at_s = math.inf
                 give_back()
@@ -166,13 +166,14 @@ class Agent:
         if not parts.is_leaving:
             parts.scribe.note(parts.warden.look(parts.watched))
 
-    def _tell(self, parts: Parts, status_file: StatusFile, show: Show, now_s: float) -> None:
-        """Tell everybody who wants to know how the agent is."""
+    def _tell(self, parts: Parts, status_file: StatusFile, show: Show, now_s: float) -> AgentStatus:
+        """Tell everybody who wants to know how the agent is; return what was told."""
         if parts.eyes is not None:
             parts.eyes.draw_if_wanted()
         status = status_file.write(parts, is_running=True)
         show.step(now_s)
         self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
+        return status
 
     def _note(self, parts: Parts, glance: Glance) -> None:
         if glance.ready is not None and glance.ready.model_digest != self._model_digest:

@@ -1,0 +1,144 @@
+"""How an agent begins and ends: one sentence where it cannot start, and no process left behind, whoever kills whom."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.place import KEY_FILE, TRACKS_FILE
+from edge.settings import SETTINGS_FILE
+from tests.support.agent_story import (
+    cairn_edge,
+    children_of,
+    is_gone,
+    kill,
+    pid_in,
+    running_agent,
+    running_process,
+    told,
+)
+from tests.support.edge_story import Broker, key_pair, make_device, running_broker, wait_until
+from tests.support.mjpeg import MjpegServer
+from tests.support.model_story import TINY
+from tests.support.scripted_vision import program
+
+HUB = key_pair("hub").public_key
+SQUARE = "[[0, 0], [1000, 0], [1000, 1000], [0, 1000]]"
+BOW_TIE = "[[0, 0], [1000, 1000], [1000, 0], [0, 1000]]"
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with running_broker("mosquitto", tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture
+def stream() -> Iterator[MjpegServer]:
+    with MjpegServer() as running:
+        yield running
+
+
+def full_device(home: Path, *, broker: Broker, stream: MjpegServer) -> None:
+    """A device whose agent has every kind of child: vision, capture, sensing, page."""
+    make_device(
+        home,
+        hub=HUB,
+        port=broker.port,
+        camera={"source": stream.url},
+        model={"name": str(TINY)},
+        status_page={"on": "always", "port": 18_070 + os.getpid() % 1_000},
+        uplink={"stop_timeout_ms": 500},
+    )
+    with (home / SETTINGS_FILE).open("a") as settings:
+        settings.write('\n[sensors]\nsources = ["simulated:co2"]\nperiod_ms = 1000\n')
+
+
+@pytest.mark.parametrize("ending", ["terminate", "interrupt", "interrupt all", "kill"])
+def test_no_process_is_left_behind(ending: str, broker: Broker, stream: MjpegServer, tmp_path: Path) -> None:
+    full_device(tmp_path, broker=broker, stream=stream)
+    with running_process(tmp_path) as agent:
+        told(tmp_path, lambda status: status.frames > 2, what="it sees")
+        wait_until(lambda: len(children_of(agent.pid)) >= 4, at_most_s=10, what="all of them run")
+        below = children_of(agent.pid)
+        match ending:
+            case "terminate":
+                agent.terminate()
+            case "interrupt":
+                agent.send_signal(signal.SIGINT)
+            case "interrupt all":  # what Ctrl-C in a terminal does
+                os.killpg(agent.pid, signal.SIGINT)
+            case _:
+                agent.kill()
+        out, err = agent.communicate(timeout=20)
+    assert len(below) == 4
+    wait_until(lambda: all(is_gone(pid) for pid in below), at_most_s=10, what="nothing is left behind")
+    assert "Traceback" not in err
+    if ending != "kill":
+        assert agent.returncode == 0, err
+        assert json.loads(out)["frames"] > 2
+        # It has handed over which tracks are open, although the terminal said the same to its children.
+        assert (tmp_path / TRACKS_FILE).exists()
+        assert "child_ended" not in err
+
+
+def test_a_dead_stream_is_said_and_tried_again_ever_more_slowly(broker: Broker, tmp_path: Path) -> None:
+    make_device(
+        tmp_path,
+        hub=HUB,
+        port=broker.port,
+        camera={"source": "rtsp://anna:secret@127.0.0.1:9/door"},
+        model={"name": str(TINY)},
+    )
+    with running_agent(tmp_path):
+        status = told(tmp_path, lambda status: status.trouble is not None, what="its trouble is told")
+        assert "rtsp://" in str(status.trouble)
+        assert "secret" not in (tmp_path / "status.json").read_text()
+        assert status.is_connected or status.is_running
+        assert "rtsp://" in cairn_edge("status", "--dir", tmp_path, status=1).stdout
+
+
+def test_a_vision_process_that_is_killed_again_and_again_is_said(broker: Broker, tmp_path: Path) -> None:
+    make_device(tmp_path, hub=HUB, port=broker.port)
+    with running_agent(tmp_path, program(9_999, frame_s=0.01)):
+        status = told(tmp_path, lambda status: status.frames > 5, what="it sees")
+        kill(pid_in(status, "vision"))
+        told(tmp_path, lambda status: "started again" in str(status.trouble), what="it is told")
+        told(tmp_path, lambda status: status.trouble is None and status.frames > 5, what="and it is over")
+
+
+def expect_refusal(home: Path, *words: str) -> None:
+    outcome = cairn_edge("run", "--dir", home, status=1)
+    (sentence,) = [line for line in outcome.stderr.splitlines() if line.startswith("cairn-edge: ")]
+    for word in words:
+        assert word in sentence
+
+
+def test_a_mask_that_crosses_itself_keeps_the_camera_shut(broker: Broker, tmp_path: Path) -> None:
+    make_device(tmp_path, hub=HUB, port=broker.port, camera={"source": str(tmp_path)}, model={"name": str(TINY)})
+    with (tmp_path / SETTINGS_FILE).open("a") as settings:
+        settings.write(f"\n[privacy]\nmasks = [{SQUARE}, {BOW_TIE}]\n")
+    expect_refusal(tmp_path, "privacy.masks: mask 2", "crosses itself")
+
+
+def test_a_key_that_others_can_read_is_not_used(broker: Broker, tmp_path: Path) -> None:
+    make_device(tmp_path, hub=HUB, port=broker.port, camera={"source": str(tmp_path)})
+    (tmp_path / KEY_FILE).chmod(0o644)
+    expect_refusal(tmp_path, KEY_FILE, "chmod 600")
+
+
+def test_a_model_that_is_missing_is_named(broker: Broker, stream: MjpegServer, tmp_path: Path, assets: Path) -> None:
+    video = str(next(assets.glob("*.mp4")))
+    make_device(tmp_path / "a", hub=HUB, port=broker.port, camera={"source": video}, model={"name": "nobodys"})
+    expect_refusal(tmp_path / "a", "nobodys", "cairn-edge model add nobodys")
+    make_device(tmp_path / "b", hub=HUB, port=broker.port, camera={"source": stream.url}, model={"name": "nobodys"})
+    with running_agent(tmp_path / "b"):  # a live device stays: a hub may offer it one
+        told(tmp_path / "b", lambda status: "nobodys" in str(status.trouble), what="its trouble is told")
+        told(
+            tmp_path / "b",
+            lambda status: any(each.name == "vision" and each.restarts > 1 for each in status.processes),
+            what="it tries again",
+        )
