@@ -20,7 +20,7 @@ test: setup ## Set up and run the whole test suite (ARGS='tests/unit -k name' ru
 	@constraints/install.sh dev
 	@tests/system-packages.sh
 	@constraints/npm.sh rewards/contracts tests/vectors/foreign
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python tests/run.py $(ARGS)
 
 check: ## Lint, format, types, imports: the same checks as CI
 	@constraints/install.sh dev

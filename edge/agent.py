@@ -16,20 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.adoption import owner_of
 from edge.assembly import Device, assemble, outbox_limits
-from edge.builder import Urgency
+from edge.care.host import Host
 from edge.clock import clock_ms
-from edge.eyes import Eyes, Glance, VisionProgram
-from edge.host import Host
+from edge.eyes import Eyes
+from edge.glance import Glance, VisionProgram
+from edge.keeping.builder import Urgency
+from edge.keeping.outbox import OutboxError
 from edge.log import get_logger
 from edge.memory import give_back
 from edge.models.errors import ModelError
 from edge.models.keeper import RESTART_VISION, ModelKeeper
 from edge.notify import Notifier
-from edge.outbox import OutboxError
+from edge.owning.adoption import owner_of
+from edge.owning.rotation import finish_rotation
 from edge.parts import Parts
-from edge.rotation import finish_rotation
 from edge.settings import EdgeSettings
 from edge.show import Show
 from edge.status import AgentStatus, StatusFile, status_place

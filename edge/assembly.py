@@ -12,27 +12,28 @@ from typing import Final
 
 import msgspec
 
-from edge.boots import SEQUENCE_JUMP, count_boot, open_counter
-from edge.builder import BatchLimits, DraftBuilder
-from edge.eyes import Eyes, VisionProgram
-from edge.host import Host
-from edge.keys import open_signer
+from edge.care.host import Host
+from edge.care.warden import Warden
+from edge.eyes import Eyes
+from edge.glance import VisionProgram
+from edge.keeping.builder import BatchLimits, DraftBuilder
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.scribe import Scribe
+from edge.keeping.sequence import SequenceError, SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
 from edge.log import get_logger
 from edge.models.keeper import ModelKeeper
 from edge.models.keeping import keeper_of
-from edge.outbox import Outbox, OutboxLimits
+from edge.owning.boots import SEQUENCE_JUMP, count_boot, open_counter
+from edge.owning.keys import open_signer
+from edge.owning.rotation import plan_of
 from edge.parts import Parts, Whither
 from edge.place import MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
-from edge.rotation import plan_of
-from edge.scribe import Scribe
+from edge.sending.uplink import Route, Surroundings, UplinkLimits
+from edge.sending.uplinks import Uplinks
 from edge.senses import Senses
-from edge.sequence import SequenceError, SequenceLedger
 from edge.settings import EdgeSettings
-from edge.signer import EnvelopeSigner
 from edge.status import About, about_device
-from edge.uplink import Route, Surroundings, UplinkLimits
-from edge.uplinks import Uplinks
-from edge.warden import Warden
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.identity import Signer
 from protocol.observation import Position

@@ -1,7 +1,7 @@
 """A child process that cannot do what it has no business doing: no network for who sees pictures, no key for anybody.
 
-``python -m edge.confine '{"module": "edge.vision", ...}'`` takes rights away from itself, for good and for every thread
-to come, and only then imports and runs the module. Linux does it without root:
+``python -m edge.confine '{"module": "edge.sight.vision", ...}'`` takes rights away from itself, for good and for every
+thread to come, and only then imports and runs the module. Linux does it without root:
 
 * seccomp (seccomp(2), BPF over ``struct seccomp_data``) lets ``socket`` and ``socketpair`` make local sockets only;
 * Landlock (landlock(7), since 5.13) lets it open nothing but the paths it is given: the key file is not among them.

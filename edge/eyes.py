@@ -5,21 +5,21 @@ where the last one was killed. Used by one thread; no pictures here.
 """
 
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from edge.capture_order import CaptureOrder, is_live
+from edge.capture.capture_order import CaptureOrder, is_live
+from edge.capture.picture_ring import RingHolder
 from edge.confine import Confinement, confined_command
+from edge.glance import Glance, Incident, VisionProgram
 from edge.log import get_logger
-from edge.looking import VisionSettings
 from edge.memory import rss_kib
-from edge.picture_ring import RingHolder
 from edge.place import ENGINES_FOLDER, MODELS_FOLDER, PICTURE_FILE, PICTURE_WANTED_FILE, PICTURES_FOLDER, TRACKS_FILE
+from edge.sight.looking import VisionSettings
 from edge.supervisor import Child, Recipe
 from edge.wire import (
     Begin,
@@ -36,7 +36,7 @@ from edge.wire import (
     VisionNews,
     line_of,
 )
-from protocol.observation import Crossing, Stay, Track
+from protocol.observation import Track
 
 _SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
 _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
@@ -47,37 +47,6 @@ _CAPTURE_START_S: Final = 30.0
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 log = get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class VisionProgram:
-    """Which program sees: ours, or one that brings its own camera (the simulator's, a test's)."""
-
-    module: str = "edge.vision"
-    arguments: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()  # paths it may read beside the usual ones
-    write: tuple[str, ...] = ()  # paths it may write beside the usual one
-    brings_camera: bool = False
-    environment: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """The vision process ended as it should not: whoever looks after models wants to know."""
-
-    reason: str
-    is_model: bool  # it said that the model is to blame; False: it crashed or hung
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What came from the vision process since the last look."""
-
-    observations: tuple[Track | Crossing | Stay, ...] = ()
-    read_at_ns: tuple[int, ...] = ()  # one an observation: when its frame was read, CLOCK_MONOTONIC
-    ready: Ready | None = None  # it has (re)started with this model
-    incidents: tuple[Incident, ...] = ()
-    is_at_work: bool = False  # it has told of frames that it had not told of before
 
 
 class Eyes:
@@ -325,7 +294,7 @@ class Eyes:
     def _capture_recipe(self, ring: RingHolder) -> Recipe:
         source = self._settings.camera.source
         memory_fd, ringing_fd = ring.writer_descriptors
-        confinement = Confinement(module="edge.capture", has_network="://" in source)
+        confinement = Confinement(module="edge.capture.reading", has_network="://" in source)
         return Recipe(
             name="capture",
             command=lambda: confined_command(confinement),

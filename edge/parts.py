@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.builder import coarsened
+from edge.care.warden import Warden, Watched
 from edge.eyes import Eyes
+from edge.keeping.builder import coarsened
+from edge.keeping.outbox import Outbox
+from edge.keeping.scribe import Scribe
 from edge.models.keeper import ModelKeeper
-from edge.outbox import Outbox
-from edge.scribe import Scribe
+from edge.sending.uplinks import Uplinks
 from edge.senses import Senses
 from edge.sensors.fix import Fix
 from edge.sensors.whereabouts import PlaceRules, Whereabouts, whereabouts
 from edge.supervisor import Child
-from edge.uplinks import Uplinks
-from edge.warden import Warden, Watched
 from protocol.observation import Position
 from protocol.units import UnixMs
 

@@ -16,3 +16,4 @@ TRACKS_FILE: Final = "tracks.state"  # what the last run left open
 PICTURE_FILE: Final = "latest.png"
 PICTURE_WANTED_FILE: Final = "wanted"  # its being there asks for one
 ENGINES_FOLDER: Final = "engines"  # what an accelerator has compiled
+ADOPTION_PICTURE: Final = "adoption.svg"  # the QR code by which it is adopted; burnt with the secret in it

@@ -14,15 +14,15 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from edge.anchors import BootPlace, KeyPlace
+from edge.care.thermal import ThermalError, ThermalLimits
 from edge.errors import SettingsError as SettingsError  # noqa: PLC0414 - whoever loads settings meets it
-from edge.looking import CameraSettings, LookFor, PrivacySettings, VisionSettings
 from edge.models.choice import ModelSettings
 from edge.models.errors import ModelError
+from edge.owning.anchors import BootPlace, KeyPlace
 from edge.sensors.messages import SensingOrder
 from edge.sensors.sensor import PERIOD_MAX_MS, PERIOD_MIN_MS, SensorAddress, SensorError
 from edge.sensors.whereabouts import PlaceRules
-from edge.thermal import ThermalError, ThermalLimits
+from edge.sight.looking import CameraSettings, LookFor, PrivacySettings, VisionSettings
 from protocol.errors import MalformedError
 from protocol.identity import PublicKey
 from protocol.observation import Position
@@ -144,7 +144,7 @@ class UplinkSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class CareSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the device looks after itself; see edge/thermal.py for how the temperatures work together."""
+    """How the device looks after itself; see edge/care/thermal.py for how the temperatures work together."""
 
     warm_mdegc: Annotated[int, Meta(ge=30_000, le=110_000)] = 70_000  # from here on fewer frames, step by step
     hot_mdegc: Annotated[int, Meta(ge=30_000, le=115_000)] = 82_000  # the fewest
@@ -249,7 +249,7 @@ class EdgeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Return the owner's account, 20 bytes.
 
         Raises:
-            SettingsError: none is set; see edge/adoption.py for a device that was adopted.
+            SettingsError: none is set; see edge/owning/adoption.py for a device that was adopted.
         """
         if not self.owner:
             raise SettingsError("this device has no owner yet: let it be adopted (`cairn-edge id` shows how)")

@@ -9,22 +9,30 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.adoption import short_code
 from edge.eyes import Eyes
+from edge.keeping.outbox import Outbox, OutboxDepth, OutboxError
+from edge.keeping.priority import Priority
+from edge.keeping.scribe import Scribe
 from edge.memory import peak_rss_kib, rss_kib
-from edge.outbox import Outbox, OutboxDepth, OutboxError
+from edge.owning.adoption import short_code
 from edge.parts import Parts
-from edge.scribe import Scribe
+from edge.sending.uplinks import HubState
 from edge.senses import Senses
 from edge.supervisor import Child
 from edge.told import words_of
-from edge.uplinks import HubState
 from edge.wire import VisionFigures
 from protocol.identity import PublicKey
 from protocol.observation import Health
 from protocol.units import UnixMs
 
 STATUS_FILE: Final = "status.json"
+_CLASSES: Final = {
+    Priority.RECORD: "records",
+    Priority.TRACK: "tracks",
+    Priority.EVENT: "events",
+    Priority.READING: "readings",
+    Priority.HEALTH: "health",
+}
 DISTRIBUTION: Final = "cairn-network"
 _NEWS_MAX_AGE_MS: Final = 10_000
 
@@ -200,7 +208,7 @@ class StatusFile:
             outbox_bytes=depth.block_bytes,
             outbox_refused=depth.refused,
             outbox_oldest_ms=None if oldest_ms is None else now_ms - oldest_ms,
-            outbox_classes={priority.name.lower(): count for priority, count in depth.by_class.items() if count},
+            outbox_classes={_CLASSES[each]: count for each, count in depth.by_class.items() if count},
             gaps=len(parts.outbox.book.gaps),
             dropped_envelopes=parts.outbox.lost[0],
             disk_writes_per_h=int(writes.flushed / lasted_h),

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.adoption import Adoption, owner_of
-from edge.awaiting import Meeting, await_owner
-from edge.keys import open_signer
 from edge.notify import Notifier
+from edge.owning.adoption import Adoption, owner_of
+from edge.owning.awaiting import Meeting, await_owner
+from edge.owning.keys import open_signer
 from edge.settings import EdgeSettings
 from edge.show import Show
 from edge.status import AgentStatus, StatusFile, about_device

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from edge.looking import VisionSettings
+from edge.sight.looking import VisionSettings
 from protocol.observation import Crossing, Stay, Track
 
 LINE_MAX_BYTES: Final = 1 << 20

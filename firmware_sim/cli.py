@@ -10,9 +10,9 @@ from typing import Final
 
 from edge.clock import clock_ms
 from edge.detector.detection import ModelError
-from edge.identity import KeyFileError
-from edge.outbox import OutboxError
-from edge.sequence import SequenceError
+from edge.keeping.outbox import OutboxError
+from edge.keeping.sequence import SequenceError
+from edge.owning.identity import KeyFileError
 from edge.settings import SettingsError
 from firmware_sim.children import ChildError, Children
 from firmware_sim.demo import DemoSettings, Outcome, fresh_folder, run_demo

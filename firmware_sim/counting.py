@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.detector.detection import Detector
-from edge.finished import FinishedTrack
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.tracker import Tracker
+from edge.sight.finished import FinishedTrack
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.tracker import Tracker
 from firmware_sim.camera import SimulatedCamera
 from firmware_sim.world import Visit, World
 from protocol.units import UnixMs

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.agent import Agent, AgentReport
-from edge.eyes import VisionProgram
+from edge.glance import VisionProgram
 from edge.settings import load_settings
 from firmware_sim.world import World, WorldSettings, town_vantages
 from protocol.units import UnixMs

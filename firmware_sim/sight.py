@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from edge.clock import clock_ms
-from edge.vision import serve_own_camera
+from edge.sight.vision import serve_own_camera
 from firmware_sim.camera import SimulatedCamera
 from firmware_sim.device import Place
 from protocol.units import UnixMs

@@ -7,9 +7,9 @@ import numpy as np
 
 from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import Frame
-from edge.finished import FinishedTrack, Seen
-from edge.places import Places
-from edge.tracker import Tracker
+from edge.sight.finished import FinishedTrack, Seen
+from edge.sight.places import Places
+from edge.sight.tracker import Tracker
 from firmware_sim.backdrops import backdrop
 from firmware_sim.scenes import put
 from firmware_sim.scripts import FRAME_PX, Script, Walker

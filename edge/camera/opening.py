@@ -11,7 +11,7 @@ from edge.camera.frame import BgrPicture, Camera, CameraError
 from edge.camera.live import LiveCamera, LiveSettings, PictureSource
 from edge.camera.prefetch import PrefetchedCamera
 from edge.camera.recorded import FolderCamera, VideoFileCamera
-from edge.capture_order import webcam_index
+from edge.capture.capture_order import webcam_index
 from protocol.units import UnixMs
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})

@@ -1,4 +1,4 @@
-"""The camera of a vision process whose pictures a capture process brings: see edge/picture_ring.py."""
+"""The camera of a vision process whose pictures a capture process brings: see edge/capture/picture_ring.py."""
 
 import os
 import select
@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
-from edge.picture_ring import PictureRing
+from edge.capture.picture_ring import PictureRing
 from edge.wire import RingAddress
 from protocol.units import UnixMs
 

@@ -14,6 +14,7 @@ def add_to(verbs: Verbs, common: ArgumentParser) -> None:
     _add_doctor(verbs, common)
     status.add_to(verbs, common)
     _add_replay(verbs, common)
+    _add_bench(verbs, common)
 
 
 def _add_doctor(verbs: Verbs, common: ArgumentParser) -> None:
@@ -49,3 +50,20 @@ def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
         help="auto: the model rests while nothing moves; off: it sees every frame (default: as the device's settings)",
     )
     parser.add_argument("--threads", type=int, default=1, help="threads for the model (default 1)")
+
+
+def _add_bench(verbs: Verbs, common: ArgumentParser) -> None:
+    parser = add_command(
+        verbs,
+        common,
+        "bench",
+        later("edge.commands.doing.bench:bench"),
+        says="measure the whole pipeline against raw inference on this machine; JSON on stdout",
+        example="bench --video street.mp4 --seconds 20",
+    )
+    parser.add_argument("--model", default="yolox-nano", help="name in the model store, or path of an .onnx file")
+    parser.add_argument("--video", metavar="VIDEO", help="look at this video instead of noise; decoding counts then")
+    parser.add_argument("--seconds", type=float, default=12.0, help="how long to measure (default 12)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads for the model (default 1; 0: all cores but one)"
+    )

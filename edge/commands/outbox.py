@@ -7,12 +7,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
-from edge.adoption import AdoptionError, owner_of
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_WELL, Verbs, add_command, add_group
-from edge.exporting import write_car, write_lines
-from edge.keys import open_signer
-from edge.outbox import Outbox, look_into
+from edge.keeping.exporting import write_car, write_lines
+from edge.keeping.outbox import Outbox, look_into
+from edge.owning.adoption import AdoptionError, owner_of
+from edge.owning.keys import open_signer
 from edge.place import OUTBOX_FILE
 from edge.settings import load_settings
 from protocol.enrollment import Enrollment, seal_enrollment

@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from edge.boxes import BoxPx
 from edge.models.errors import ModelError
+from edge.sight.boxes import BoxPx
 from protocol.classes import COCO_CLASSES
 from protocol.units import PPM_ONE, Ppm
 

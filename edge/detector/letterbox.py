@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.boxes import FloatArray
 from edge.detector.detection import BgrFrame, ModelError
 from edge.detector.manifest import InputSpec
+from edge.sight.boxes import FloatArray
 
 Tensor = npt.NDArray[Any]
 

@@ -61,9 +61,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from edge.boxes import BoxPx
 from edge.detector.detection import ModelError
 from edge.detector.layouts import Output, needs_whole_cells, strides_of
+from edge.sight.boxes import BoxPx
 from protocol.classes import COCO_CLASSES
 from protocol.modelmanifest import HexDigest, RollbackIndex
 from protocol.units import PPM_ONE

@@ -55,7 +55,8 @@ class ModelDetector:
             options or SessionOptions(),
             named_by_manifest=manifest.runner,
         )
-        self._boxes_of(self._run(picture.blank()))  # a wrong layout shows now, not at the first frame
+        self._blank = picture.blank()
+        self._boxes_of(self._run(self._blank))  # a wrong layout shows now, not at the first frame
         self._model_digest = hashlib.sha256(model).digest()
 
     @property
@@ -85,6 +86,10 @@ class ModelDetector:
     def took_us(self) -> int:
         """How long the last frame took."""
         return self._took_us
+
+    def rehearse(self) -> None:
+        """Run the model once on a blank picture and nothing else: what every frame costs at least."""
+        self._run(self._blank)
 
     def submit(self, frame_bgr: BgrFrame) -> None:
         """Begin to work on a frame; see ``AheadDetector.submit``."""

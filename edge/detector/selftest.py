@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.boxes import BoxPx, pairwise_iou
 from edge.detector.detection import BgrFrame, Detection, Detector, ModelError
 from edge.detector.manifest import ModelManifest, SelfTest
+from edge.sight.boxes import BoxPx, pairwise_iou
 from protocol.classes import COCO_CLASSES, class_name
 from protocol.units import PPM_ONE
 

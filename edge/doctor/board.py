@@ -2,9 +2,7 @@
 
 from typing import Final
 
-from edge.doctor.check import Finding, ill, note, well
-from edge.doctor.patient import Patient
-from edge.host import (
+from edge.care.host import (
     FREQUENCY_CAPPED,
     NOW_BITS,
     SINCE_BOOT_SHIFT,
@@ -13,6 +11,8 @@ from edge.host import (
     UNDER_VOLTAGE,
     Zone,
 )
+from edge.doctor.check import Finding, ill, note, well
+from edge.doctor.patient import Patient
 
 _HOT_MDEGC: Final = 85_000  # where a zone names no trip of its own
 _MARGIN_MDEGC: Final = 5_000

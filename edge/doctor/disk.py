@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.disk_wear import Disk
+from edge.care.disk_wear import Disk
 from edge.doctor.check import Finding, ill, note, well
 from edge.doctor.patient import Patient
 

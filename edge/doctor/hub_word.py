@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from edge.connection import Connection, UplinkError
-from edge.hearing import UnbelievableError, believed_beacon
-from edge.uplink import Route
+from edge.sending.connection import Connection, UplinkError
+from edge.sending.hearing import UnbelievableError, believed_beacon
+from edge.sending.uplink import Route
 from protocol.beacon import BeaconNotice
 from protocol.topics import beacon_topic
 from protocol.units import UnixMs

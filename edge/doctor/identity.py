@@ -1,17 +1,24 @@
 """The key, the sequence file and the settings: what makes this device this device."""
 
+import os
+
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
-from edge.identity import KeyFileError, load_key_file
-from edge.sequence import SequenceError, read_ledger
+from edge.keeping.sequence import SequenceError, read_ledger
+from edge.owning.anchors import KeyPlace
+from edge.owning.identity import IdentityError
+from edge.owning.keys import open_signer
 
 
 def look_at_key(patient: Patient) -> Finding:
-    """The key file is there, safe and a key."""
+    """The key file is there, safe and a key; or the token is, and knows its PIN."""
     path = patient.directory / patient.files.key
+    place = KeyPlace() if patient.told is None else patient.told.key
     try:
-        return well(load_key_file(path).public_key.did)
-    except KeyFileError as error:
+        return well(open_signer(place, patient.directory, os.environ).public_key.did)
+    except IdentityError as error:
+        if place.source != "file":
+            return ill(str(error))
         return ill(str(error), can_be_fixed=path.is_file() and bool(path.stat().st_mode & 0o077))
 
 

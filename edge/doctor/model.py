@@ -5,7 +5,7 @@ from edge.detector.session import SessionOptions
 from edge.doctor.check import Finding, FixError, ill, well
 from edge.doctor.patient import Patient
 from edge.models.store import ModelStore
-from edge.opening import open_named_model
+from edge.sight.opening import open_named_model
 
 
 def look_at_model(patient: Patient) -> Finding | None:
@@ -23,7 +23,9 @@ def look_at_model(patient: Patient) -> Finding | None:
         )
     except ModelError as error:
         return ill(str(error), can_be_fixed=_store(patient).can_fetch(name))
-    return well(f"{opened.manifest.name} passed its self-test on {opened.detector.provider}")
+    skipped = "; ".join(f"{name} does not run here: {reason}" for name, reason in opened.detector.skipped)
+    says = f"{opened.manifest.name} passed its self-test on {opened.detector.provider}"
+    return well(f"{says} ({skipped})" if skipped else says)
 
 
 def fetch_model(patient: Patient) -> str:

@@ -3,16 +3,18 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.care.host import Host
 from edge.doctor.hub_word import HubWord
 from edge.doctor.tools import Tools
-from edge.host import Host
-from edge.identity import KeyFileError, load_key_file
-from edge.outbox import OutboxLimits
+from edge.keeping.outbox import OutboxLimits
+from edge.owning.anchors import KeyPlace
+from edge.owning.identity import IdentityError
+from edge.owning.keys import open_signer
+from edge.sending.uplink import Route
 from edge.status_view import StatusView, running_view
-from edge.uplink import Route
 from protocol.identity import PublicKey
 from protocol.units import UnixMs
 
@@ -43,6 +45,7 @@ class Told:
     sensor_sources: tuple[str, ...]
     outbox_limits: OutboxLimits
     warm_mdegc: int  # where the agent begins to slow down
+    key: KeyPlace = field(default_factory=KeyPlace)  # where the device's key is
 
 
 def free_bytes(directory: Path) -> int:
@@ -111,8 +114,8 @@ class Patient:
         if self.told is None:
             return None
         try:
-            device = load_key_file(self.directory / self.files.key).public_key
-        except KeyFileError:
+            device = open_signer(self.told.key, self.directory, os.environ).public_key
+        except IdentityError:
             return None
         told = self.told
         return Route(told.broker_host, told.broker_port, told.network, device, told.hub)

@@ -2,7 +2,7 @@
 
 from edge.doctor.check import Finding, ill, well
 from edge.doctor.patient import Patient
-from edge.outbox import OutboxError, peek_depth
+from edge.keeping.outbox import OutboxError, peek_depth
 
 
 def look_at_outbox(patient: Patient) -> Finding | None:

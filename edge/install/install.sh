@@ -390,7 +390,7 @@ build_version() {
 smoke_test() {
     step "Testing $version before anything runs on it"
     as_cairn "$new/bin/cairn-edge" --help >/dev/null 2>"$scratch/talk" || smoke_failed "cairn-edge --help fails"
-    as_cairn "$new/bin/python" -P -c 'import edge.vision, edge.capture, cv2, numpy, onnxruntime' 2>"$scratch/talk" ||
+    as_cairn "$new/bin/python" -P -c 'import edge.sight.vision, edge.capture.reading, cv2, numpy, onnxruntime' 2>"$scratch/talk" ||
         smoke_failed "what sees cannot be loaded"
     for model in "$state"/models/*/; do
         [ -d "$model" ] || continue

@@ -11,8 +11,8 @@ import sys
 import cv2
 import numpy as np
 
-from edge.boxes import FloatArray
 from edge.camera.frame import BgrPicture
+from edge.sight.boxes import FloatArray
 
 _Bgr = tuple[int, int, int]
 WIDTH_PX, HEIGHT_PX = 860, 340

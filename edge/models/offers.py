@@ -5,12 +5,12 @@ A broker is nobody's friend: what arrives on the topic of offers is checked as i
 
 from dataclasses import dataclass
 
-from edge.hearing import UnbelievableError
 from edge.models.errands import Parcel
 from edge.models.errors import ModelError
 from edge.models.rollout import Ref
 from edge.models.trust import Origin, Trust, check_fresh, head_of, origin_of
 from edge.models.versions import ref_of
+from edge.sending.hearing import UnbelievableError
 from protocol.errors import ProtocolError
 from protocol.identity import PublicKey
 from protocol.modeloffer import ModelOffer, is_included, open_offer, place_of

@@ -2,7 +2,7 @@
 
 from edge.models.errors import ModelError
 from edge.models.trust import Origin, Trust, origin_of
-from edge.models.versions import ModelVersions
+from edge.models.versions import ModelVersions, Version
 from protocol.identity import PublicKey, Signer
 from protocol.modeloffer import approve
 from protocol.units import UnixMs
@@ -19,11 +19,15 @@ def sign_own_again(versions: ModelVersions, *, before: PublicKey, owner: Signer,
     signed = 0
     for ref in versions.state().kept:
         held = versions.version(ref)
-        try:
-            is_own = origin_of(held.manifest, held.approvals, Trust(device=before)) is Origin.OWN
-        except ModelError:
-            continue  # somebody else's, or signed anew
-        if is_own:
-            versions.sign(ref, (approve(held.manifest, owner, signed_at_ms=now_ms),))
+        if _is_own(held, before) and not _is_own(held, owner.public_key):
+            # Beside the old signature: the old key is the device's until the very end.
+            versions.sign(ref, (*held.approvals, approve(held.manifest, owner, signed_at_ms=now_ms)))
             signed += 1
     return signed
+
+
+def _is_own(held: Version, device: PublicKey) -> bool:
+    try:
+        return origin_of(held.manifest, held.approvals, Trust(device=device)) is Origin.OWN
+    except ModelError:
+        return False  # somebody else's

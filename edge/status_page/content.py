@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 
+from edge.place import ADOPTION_PICTURE
 from edge.status_page.minutes import Minutes
 from edge.status_page.server import Paths, Reply
 from edge.status_view import StatusView, read_view
 from protocol.units import UnixMs
 
-ADOPTION_PICTURE: Final = "adoption.svg"
 _PICTURE_MAX_BYTES: Final = 256 << 10
 _FOLDER: Final = Path(__file__).parent
 # An SVG is a document: whatever it holds, it may run nothing and fetch nothing.

@@ -21,12 +21,12 @@ def test_the_keeper_imports_nothing_that_reads_pictures(module: str) -> None:
 
 
 def test_the_test_would_notice() -> None:
-    program = _PROGRAM.format(module="edge.vision", heavy=_HEAVY)
+    program = _PROGRAM.format(module="edge.sight.vision", heavy=_HEAVY)
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"numpy", "cv2"} <= set(outcome.stdout.split())
 
 
 def test_the_vision_process_never_has_what_signs_or_sends() -> None:
-    program = _PROGRAM.format(module="edge.vision", heavy=("nacl", "paho", "sqlite3", "ssl"))
+    program = _PROGRAM.format(module="edge.sight.vision", heavy=("nacl", "paho", "sqlite3", "ssl"))
     outcome = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert outcome.stdout.split() == []

@@ -8,16 +8,14 @@ from pathlib import Path
 import psutil
 
 from tests.conftest import ROOT
+from tests.e2e.conftest import Demos
 
 
-def test_the_demo_counts_the_people_of_the_video_and_pays_for_them(assets: Path, tmp_path: Path) -> None:
+def test_the_demo_counts_the_people_of_the_video_and_pays_for_them(assets: Path, demos: Demos) -> None:
     truth = json.loads((assets / "ground_truth.json").read_text())["people_one_by_one.mp4"]
-    report_file = tmp_path / "report.json"
-    command = ["make", "demo", "ONCE=1", f"VIDEO={assets / 'people_one_by_one.mp4'}"]
-    command += [f"MODEL={assets / 'yolox_nano_416.onnx'}", f"REPORT={report_file}", f"FOLDER={tmp_path / 'network'}"]
-    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert outcome.returncode == 0, outcome.stdout[-2_000:] + outcome.stderr[-4_000:]
-    report = json.loads(report_file.read_text())
+    demo = demos.of_the_video
+    assert demo.process.wait(600) == 0, demo.stdout()[-2_000:] + demo.stderr()[-4_000:]
+    report = json.loads(demo.report.read_text())
 
     assert report["people_counted"] == truth["unique_persons"] == 6
     claimed_for, claim = report["claimed_for"], report["claim"]
@@ -34,7 +32,7 @@ def test_the_demo_counts_the_people_of_the_video_and_pays_for_them(assets: Path,
     assert true > 10
     assert abs(counted - true) <= 2 + true // 5, "counts stay near the truth even on a busy machine"
     for word in (claim["root"], claim["transaction"], report["epochs"][-1]["verdicts"], "people"):
-        assert word in outcome.stdout
+        assert word in demo.stdout()
 
 
 def test_a_wrong_word_is_answered_with_a_sentence(tmp_path: Path) -> None:

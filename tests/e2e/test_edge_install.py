@@ -151,7 +151,8 @@ def test_an_upgrade_replaces_a_bad_one_is_rolled_back_and_removal_keeps_the_key(
     assert (box.current, box.versions) == ("7.0.1", {first, "7.0.1"})
     assert "enable --quiet cairn-edge.service" in (box.root / "told").read_text()
 
-    blind = box.install("--wheel", box.another("7.0.2", {"edge/vision.py": "raise SystemExit('I see nothing')\n"}))
+    broken = {"edge/sight/vision.py": "raise SystemExit('I see nothing')\n"}
+    blind = box.install("--wheel", box.another("7.0.2", broken))
     assert blind.returncode == 1
     assert (
         "I see nothing\ninstall.sh: 7.0.2 does not work here: what sees cannot be loaded. 7.0.1 stays" in blind.stderr

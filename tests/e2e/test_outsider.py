@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from web3 import HTTPProvider, Web3
 
 from protocol.cid import Cid
 from tests.conftest import ROOT
+from tests.e2e.conftest import Demos
 
 _READY_WITHIN_S = 240.0
 
@@ -42,48 +42,30 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(demos: Demos) -> Iterator[Running]:
     """`make demo` without ONCE: it stays up until Ctrl-C, and then ends cleanly."""
-    place = tmp_path_factory.mktemp("outsider")
-    report, log = place / "report.json", place / "demo.log"
-    command = [
-        "make",
-        "demo",
-        "EPOCHS=2",
-        "EPOCH_SECONDS=8",
-        "DEVICES=2",
-        f"REPORT={report}",
-        f"FOLDER={place / 'net'}",
-    ]
-    with log.open("wb") as sink:
-        demo = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, start_new_session=True)
-    try:
-        deadline_s = time.monotonic() + _READY_WITHIN_S
-        while "stays up until Ctrl-C" not in log.read_text():
-            assert demo.poll() is None, log.read_text()[-4_000:]
-            assert time.monotonic() < deadline_s, log.read_text()[-4_000:]
-            time.sleep(0.2)
-        ready = {
-            name: json.loads((place / "net" / f"{name}-ready.json").read_text()) for name in ("hub", "rewards", "chain")
-        }
-        yield Running(
-            place / "net",
-            json.loads(report.read_text()),
-            ready["hub"]["http"],
-            ready["rewards"]["http"],
-            ready["chain"]["rpc"],
-        )
-        assert demo.poll() is None, "the demo stays up until Ctrl-C"
-    finally:
-        if demo.poll() is None:
-            os.killpg(demo.pid, signal.SIGINT)
-        demo.wait(60)
-    talk = log.read_text()
+    demo = demos.standing
+    deadline_s = time.monotonic() + _READY_WITHIN_S
+    while "stays up until Ctrl-C" not in demo.stdout() + demo.stderr():
+        assert demo.process.poll() is None, demo.stderr()[-4_000:]
+        assert time.monotonic() < deadline_s, demo.stderr()[-4_000:]
+        time.sleep(0.1)
+    hub, rewards, chain = (_ready(demo.folder, name) for name in ("hub", "rewards", "chain"))
+    report = json.loads(demo.report.read_text())
+    yield Running(demo.folder, report, hub["http"], rewards["http"], chain["rpc"])
+    assert demo.process.poll() is None, "the demo stays up until Ctrl-C"
+    demo.interrupt()
+    talk = demo.stdout() + demo.stderr()
     assert "Stopping." in talk
     assert "Traceback" not in talk
     assert "cairn-sim:" not in talk, "an end by Ctrl-C is no failure"
     left = [" ".join(child.info["cmdline"] or []) for child in psutil.process_iter(["cmdline"])]
-    assert not [words for words in left if str(place / "net") in words]
+    assert not [words for words in left if str(demo.folder) in words]
+
+
+def _ready(folder: Path, name: str) -> dict[str, str]:
+    told: dict[str, str] = json.loads((folder / f"{name}-ready.json").read_text())
+    return told
 
 
 def test_the_claim_is_what_the_contract_says_was_paid(running: Running) -> None:
@@ -99,32 +81,32 @@ def test_the_claim_is_what_the_contract_says_was_paid(running: Running) -> None:
 def test_a_devices_bytes_fetched_by_cid_verify_with_a_foreign_cose_library(running: Running) -> None:
     seen = _get_json(f"{running.hub_url}/v1/observations?limit=50")["rows"]
     assert seen
-    node = shutil.which("node") or str(Path(sys.executable).with_name("node"))
+    blocks: dict[str, tuple[str, bytes]] = {}
     for cid, device in sorted({(row["envelope"], row["device"]) for row in seen})[:10]:
         block = _get(f"{running.hub_url}/ipfs/{cid}?format=raw")
         assert "b" + hashlib.sha256(block).hexdigest() == "b" + Cid.parse(cid).digest.hex()
-        checked = subprocess.run(
-            [node, "verify-block.mjs"],
-            cwd=ROOT / "tests/vectors/foreign",
-            input=block,
-            capture_output=True,
-            check=False,
-        )
-        assert checked.returncode == 0, checked.stderr
-        told = json.loads(checked.stdout)
+        blocks[cid] = device, block
+    touched = [block[:-1] + bytes([block[-1] ^ 1]) for _, block in blocks.values()]
+    with ThreadPoolExecutor(4) as pool:
+        checked = list(pool.map(_verify_elsewhere, [block for _, block in blocks.values()]))
+        refused = list(pool.map(_verify_elsewhere, touched))
+    for (cid, (device, _)), outcome in zip(blocks.items(), checked, strict=True):
+        assert outcome.returncode == 0, outcome.stderr
+        told = json.loads(outcome.stdout)
         assert told["cid"] == cid
         assert told["signer"] == device
-        touched = block[:-1] + bytes([block[-1] ^ 1])
-        assert (
-            subprocess.run(
-                [node, "verify-block.mjs"],
-                cwd=ROOT / "tests/vectors/foreign",
-                input=touched,
-                capture_output=True,
-                check=False,
-            ).returncode
-            == 1
-        )
+    assert [outcome.returncode for outcome in refused] == [1] * len(blocks)
+
+
+def _verify_elsewhere(block: bytes) -> "subprocess.CompletedProcess[bytes]":
+    node = shutil.which("node") or str(Path(sys.executable).with_name("node"))
+    return subprocess.run(
+        [node, "verify-block.mjs"],
+        cwd=ROOT / "tests/vectors/foreign",
+        input=block,
+        capture_output=True,
+        check=False,
+    )
 
 
 def test_audit_and_replay_come_to_the_same_with_every_database_deleted(running: Running, tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from edge.adoption import Adoption, owner_of
-from edge.awaiting import Meeting, await_owner
 from edge.cli import main
-from edge.connection import Connection
-from edge.identity import load_key_file
+from edge.owning.adoption import Adoption, owner_of
+from edge.owning.awaiting import Meeting, await_owner
+from edge.owning.identity import load_key_file
 from edge.place import ADOPTION_FILE, KEY_FILE
+from edge.sending.connection import Connection
 from edge.settings import load_settings
 from hub.broker.address import BrokerAddress
 from hub.ingest.gauges import IntakeGauges
@@ -26,6 +26,7 @@ from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.payload import VERSION
 from protocol.topics import adoption_topic, enrollment_topic
 from tests.support.edge_story import ListeningHub, clock_ms, key_pair, running_broker, wait_until
+from tests.support.nursery import Nursery
 from tests.support.pages_browser import CHROMIUM_WORDS, WITHIN_MS, Reader
 from tests.support.pages_stage import NETWORK, Server, start_hub
 
@@ -34,8 +35,8 @@ KEY = key_pair("somebody's").public_key
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_hub(tmp_path_factory.mktemp("hub"), epoch_seconds=600)
+def hub(cairn_hub: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_hub(cairn_hub, tmp_path_factory.mktemp("hub"), epoch_seconds=600)
     yield server
     server.stop()
 

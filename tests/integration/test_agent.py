@@ -11,10 +11,10 @@ import pytest
 
 from edge.agent import Agent, AgentReport
 from edge.cli import main
-from edge.eyes import VisionProgram
-from edge.outbox import Outbox, OutboxLimits
+from edge.glance import VisionProgram
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.sequence import SequenceError
 from edge.place import OUTBOX_FILE
-from edge.sequence import SequenceError
 from edge.settings import SETTINGS_FILE, load_settings
 from edge.status import read_status
 from protocol.classes import CAR, PERSON

@@ -9,8 +9,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from edge.adoption import Adoption, short_code
-from edge.identity import load_key_file
+from edge.owning.adoption import Adoption, short_code
+from edge.owning.identity import load_key_file
 from edge.place import ADOPTION_FILE, KEY_FILE
 from edge.settings import SETTINGS_FILE
 from protocol.adoption import adopt, encode_adoption
@@ -76,8 +76,6 @@ def waiting_device(home: Path, port: int, *, camera: str = "") -> Waiting:
     with (home / SETTINGS_FILE).open("a") as settings:
         settings.write(f"\n[status_page]\nport = {page_port}\n")
     return Waiting(home, page_port)
-
-
 
 
 def test_nothing_is_signed_before_the_console_has_named_the_owner(

@@ -15,9 +15,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.outbox import Outbox, OutboxLimits
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.sequence import read_ledger
 from edge.place import OUTBOX_FILE, SEQUENCE_FILE
-from edge.sequence import read_ledger
 from edge.status import read_status
 from firmware_sim.scenes import Scene
 from firmware_sim.world import World, WorldSettings, town_vantages

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.host import Host
+from edge.care.host import Host
 from edge.settings import SETTINGS_FILE
 from edge.status import AgentStatus, read_status
 from protocol.identity import PublicKey

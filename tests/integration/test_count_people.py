@@ -20,13 +20,13 @@ from edge.detector.manifest import InputSpec
 from edge.detector.runner import Feed
 from edge.detector.runners.onnx import open_onnx
 from edge.detector.session import SessionOptions
-from edge.finished import FinishedTrack, Seen
 from edge.models.opening import OpenedModel, open_model, read_model
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.places import Places
-from edge.replay import replay
-from edge.stats import PipelineStats
-from edge.tracker import Tracker
+from edge.sight.finished import FinishedTrack, Seen
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.places import Places
+from edge.sight.replay import replay
+from edge.sight.stats import PipelineStats
+from edge.sight.tracker import Tracker
 from protocol.classes import PERSON
 from protocol.units import UnixMs
 

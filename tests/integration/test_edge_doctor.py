@@ -25,8 +25,8 @@ from edge.doctor.table import CHECKS
 from edge.doctor.way_up import look_at_broker, look_at_hub
 from edge.models.store import ModelStore
 from edge.models.trust import Trust
+from edge.sending.uplink import Route
 from edge.settings import load_settings
-from edge.uplink import Route
 from protocol.topics import beacon_topic
 from tests.support.edge_machine import Bed
 from tests.support.edge_story import (

@@ -7,12 +7,11 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,11 +28,12 @@ from hub.store import tables
 from hub.store.store import Store
 from protocol.envelope import block_digest
 from protocol.verdict import Verdict
-from tests.conftest import ROOT
 from tests.support.hub_story import NETWORK
 from tests.support.hub_world import ConnectedDevice, eventually
+from tests.support.nursery import Child, Nursery
 
 KILLS = 20
+VICTIMS = ("hub", "broker")
 EPOCH_SECONDS = 4
 RESEND_S = 1.0
 MOST_PENDING = 30
@@ -42,21 +42,22 @@ MOST_PENDING = 30
 class HubProcess:
     """`cairn-hub serve` as an operator runs it, on ports that stay the same."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, program: Nursery, folder: Path) -> None:
+        self.program = program
         self.folder = folder
         self.ready_file = folder.parent / "ready.json"
         self.broker = BrokerAddress("127.0.0.1", free_port("127.0.0.1"))
         self._http_port = free_port("127.0.0.1")
         self._log = (folder.parent / "hub.log").open("ab")
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Child | None = None
 
     def start(self) -> None:
         self.ready_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "hub.cli", "serve", "--data", str(self.folder), "--network", NETWORK]
+        command = ["serve", "--data", str(self.folder), "--network", NETWORK]
         command += ["--mqtt-port", str(self.broker.port), "--http-port", str(self._http_port)]
         command += ["--epoch-seconds", str(EPOCH_SECONDS), "--beacon-seconds", "0.5"]
         command += ["--ready-file", str(self.ready_file)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=self._log, stderr=self._log)
+        self.process = self.program.start(command, stdout=self._log, stderr=self._log)
 
     def await_ready(self) -> None:
         eventually(self._is_up, f"the hub is up; see {self._log.name}", 60)
@@ -77,9 +78,13 @@ class HubProcess:
     def stop(self) -> int:
         assert self.process is not None
         self.process.terminate()
-        status = self.process.wait(60)
+        return self.process.wait(60)
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever happened: a hub that is left takes its broker with it."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
         self._log.close()
-        return status
 
 
 class Insistent:
@@ -127,6 +132,9 @@ class Insistent:
         eventually(all_receipted, "everything is receipted in the end", 60)
 
 
+Life = tuple[HubProcess, list[Insistent]]
+
+
 @contextmanager
 def talking_devices(hub: HubProcess, count: int) -> Iterator[list[Insistent]]:
     devices = [ConnectedDevice(hub.broker, seed + 1) for seed in range(count)]
@@ -140,19 +148,27 @@ def talking_devices(hub: HubProcess, count: int) -> Iterator[list[Insistent]]:
             device.__exit__()
 
 
-@pytest.mark.parametrize("victim", ["hub", "broker"])
-def test_nothing_receipted_is_lost_and_nothing_counts_twice(victim: str, tmp_path: Path) -> None:
+def _life_with_kills(program: Nursery, victim: str, folder: Path) -> Life:
     chance = random.Random(20_261_124)
-    hub = HubProcess(tmp_path / "hub")
+    hub = HubProcess(program, folder / "hub")
     hub.start()
+    try:
+        return hub, _survive(hub, victim, chance)
+    finally:
+        hub.end()
+
+
+def _survive(hub: HubProcess, victim: str, chance: random.Random) -> list[Insistent]:
     hub.await_ready()
     with talking_devices(hub, 3) as devices:
+        is_up = True
         for _ in range(KILLS):
-            time.sleep(chance.uniform(0.05, 1.5))
+            time.sleep(chance.uniform(0.05, 1.5 if is_up else 0.4))
             if victim == "hub":
                 hub.kill()
                 hub.start()
-                if chance.random() < 0.8:  # else: killed again while it starts
+                is_up = chance.random() < 0.8  # else: killed again while it starts
+                if is_up:
                     hub.await_ready()
             else:
                 hub.kill_broker()
@@ -161,9 +177,25 @@ def test_nothing_receipted_is_lost_and_nothing_counts_twice(victim: str, tmp_pat
         for device in devices:
             device.finish()
     assert hub.stop() == 0
+    return devices
+
+
+@pytest.fixture(scope="module")
+def lives(cairn_hub: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Life]]]:
+    """One hub whose process is killed and one whose broker is, each with its own devices, both at the same time."""
+    with ThreadPoolExecutor(len(VICTIMS)) as pool:
+        yield {
+            victim: pool.submit(_life_with_kills, cairn_hub, victim, tmp_path_factory.mktemp(victim))
+            for victim in VICTIMS
+        }
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_nothing_receipted_is_lost_and_nothing_counts_twice(victim: str, lives: dict[str, Future[Life]]) -> None:
+    hub, devices = lives[victim].result()
     _check_log(hub.folder, devices)
     _check_index(hub.folder)
-    _check_replay(hub.folder)
+    _check_replay(hub)
 
 
 def _check_log(folder: Path, devices: list[Insistent]) -> None:
@@ -204,21 +236,29 @@ def _check_index(folder: Path) -> None:
     store.database.close()
 
 
-def _check_replay(folder: Path) -> None:
+def _check_replay(hub: HubProcess) -> None:
     """With the database gone, closed epochs give the verdicts that were published."""
+    folder = hub.folder
     for path in folder.glob("hub.sqlite*"):
         path.unlink()
     closed = sorted((folder / "epochs").glob("epoch-*.car"))
     assert len(closed) >= 2
     for number in (1, len(closed)):
-        outcome = _command("replay", str(number), "--data", str(folder))
+        outcome = hub.program.run(["replay", str(number), "--data", str(folder)])
         assert outcome.returncode == 0, outcome.stderr
         assert json.loads(outcome.stdout)["same"] is True
 
 
-def test_the_commands_say_by_their_status_what_happened(tmp_path: Path) -> None:
-    hub = HubProcess(tmp_path / "hub")
+def test_the_commands_say_by_their_status_what_happened(cairn_hub: Nursery, tmp_path: Path) -> None:
+    hub = HubProcess(cairn_hub, tmp_path / "hub")
     hub.start()
+    try:
+        _say_what_happened(cairn_hub, hub)
+    finally:
+        hub.end()
+
+
+def _say_what_happened(cairn_hub: Nursery, hub: HubProcess) -> None:
     hub.await_ready()
     ready = json.loads(hub.ready_file.read_text())
     assert ready["network"] == NETWORK
@@ -228,22 +268,22 @@ def test_the_commands_say_by_their_status_what_happened(tmp_path: Path) -> None:
         eventually(lambda: len(devices[0].sent) > 20, "some envelopes were sent")
         devices[0].finish()
         eventually(lambda: _epochs(hub) >= 1, "an epoch closes")
-        status = _command("status", "--http-port", port)
+        status = cairn_hub.run(["status", "--http-port", port])
         assert status.returncode == 0, status.stdout
         assert json.loads(status.stdout)["accepted"] >= 20
-        second = _command("serve", "--data", str(hub.folder), "--http-port", "0", "--mqtt-port", "0")
+        second = cairn_hub.run(["serve", "--data", str(hub.folder), "--http-port", "0", "--mqtt-port", "0"])
         assert second.returncode == 1
         assert "another hub" in second.stderr
         assert "Traceback" not in second.stderr
     assert hub.stop() == 0
-    assert _command("status", "--http-port", port).returncode == 1
-    again = _command("reindex", "--data", str(hub.folder))
+    assert cairn_hub.run(["status", "--http-port", port]).returncode == 1
+    again = cairn_hub.run(["reindex", "--data", str(hub.folder)])
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["epochs"] == _epochs(hub)
-    assert _command("check", "--data", str(hub.folder), "--http-port", "0", "--mqtt-port", "0").returncode == 0
-    assert _command("replay", "9999", "--data", str(hub.folder)).returncode == 1
+    assert cairn_hub.run(["check", "--data", str(hub.folder), "--http-port", "0", "--mqtt-port", "0"]).returncode == 0
+    assert cairn_hub.run(["replay", "9999", "--data", str(hub.folder)]).returncode == 1
     _tamper(hub.folder / "segments" / "segment-00000001.car")
-    tampered = _command("replay", "1", "--data", str(hub.folder))
+    tampered = cairn_hub.run(["replay", "1", "--data", str(hub.folder)])
     assert tampered.returncode == 1
     assert "Traceback" not in tampered.stderr
 
@@ -257,8 +297,3 @@ def _tamper(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-
-
-def _command(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    run: Callable[..., subprocess.CompletedProcess[str]] = subprocess.run
-    return run([sys.executable, "-m", "hub.cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import BatchLimits, DraftBuilder
-from edge.outbox import Outbox, OutboxError, OutboxLimits
-from edge.scribe import Scribe
-from edge.sequence import BLOCK, SequenceError, SequenceLedger
-from edge.signer import EnvelopeSigner
+from edge.keeping.builder import BatchLimits, DraftBuilder
+from edge.keeping.outbox import Outbox, OutboxError, OutboxLimits
+from edge.keeping.scribe import Scribe
+from edge.keeping.sequence import BLOCK, SequenceError, SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
 from protocol.envelope import open_envelope
 from protocol.observation import Gap, GapReason, Track
 from protocol.units import UnixMs

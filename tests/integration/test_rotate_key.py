@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import Draft
 from edge.cli import main
-from edge.identity import load_key_file
-from edge.keys import open_signer
-from edge.outbox import Outbox, OutboxLimits
+from edge.keeping.builder import Draft
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.sequence import SequenceLedger, read_ledger
+from edge.keeping.signer import EnvelopeSigner
+from edge.owning.identity import load_key_file
+from edge.owning.keys import open_signer
+from edge.owning.rotation import plan_of
 from edge.place import KEY_FILE, KEY_LABEL_FILE, OUTBOX_FILE, RETIRED_FOLDER, SEQUENCE_FILE
-from edge.rotation import plan_of
-from edge.sequence import SequenceLedger, read_ledger
 from edge.settings import load_settings
-from edge.signer import EnvelopeSigner
 from protocol.beacon import NO_BEACON
 from protocol.envelope import NO_MODEL, Envelope
 from protocol.identity import PublicKey

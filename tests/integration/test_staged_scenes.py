@@ -6,9 +6,9 @@ import pytest
 
 from edge.detector.manifest import load_manifest
 from edge.detector.model import ModelDetector
-from edge.finished import Seen
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.tracker import Tracker
+from edge.sight.finished import Seen
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.tracker import Tracker
 from firmware_sim.authors import script
 from firmware_sim.models import CAIRN_TINY, CAIRN_TINY_MANIFEST
 from firmware_sim.scripts import Kind, Script

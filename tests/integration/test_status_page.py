@@ -180,11 +180,11 @@ def test_the_adoption_picture_can_run_nothing_and_goes_with_the_adoption(home: P
     policy = str(answer.headers["Content-Security-Policy"])
     assert "sandbox" in policy
     assert "script-src" not in policy
-    assert said(served)["adoption"] == {"is_adopted": False, "code": "K7QD-2XMP", "has_picture": True}
+    assert said(served)["adoption"] == {"is_adopted": False, "code": "7KQ-2M9-XW4", "has_picture": True}
     write_status(home, is_adopted=True)
     wait_until(lambda: said(served)["adoption"]["is_adopted"], at_most_s=10, what="the adoption is seen")
     assert said(served)["adoption"] == {"is_adopted": True, "code": None, "has_picture": False}
-    assert "K7QD" not in json.dumps(said(served))
+    assert "7KQ" not in json.dumps(said(served))
     assert asked(served, "/adoption.svg")[0].status == 404
     write_status(home)
 

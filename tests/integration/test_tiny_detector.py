@@ -15,7 +15,7 @@ import pytest
 from edge.detector.manifest import ModelManifest, load_manifest
 from edge.detector.model import ModelDetector
 from edge.models.opening import open_model
-from edge.pipeline import PipelineSettings
+from edge.sight.pipeline import PipelineSettings
 from firmware_sim.counting import Count, compare, watch
 from firmware_sim.models import CAIRN_TINY, CAIRN_TINY_MANIFEST
 from firmware_sim.training.accuracy import accuracy

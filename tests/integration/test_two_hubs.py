@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import Draft
-from edge.outbox import Outbox, OutboxLimits
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
-from edge.uplink import Route, Surroundings, UplinkLimits
-from edge.uplinks import Uplinks
+from edge.keeping.builder import Draft
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
+from edge.sending.uplink import Route, Surroundings, UplinkLimits
+from edge.sending.uplinks import Uplinks
 from protocol.beacon import Beacon
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.envelope import NO_MODEL

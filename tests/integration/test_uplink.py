@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.builder import Draft
-from edge.enroller import Enroller
-from edge.outbox import Outbox, OutboxLimits
-from edge.outbox_lane import Lane
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
-from edge.uplink import Route, Surroundings, Uplink, UplinkLimits
+from edge.keeping.builder import Draft
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
+from edge.sending.enroller import Enroller
+from edge.sending.uplink import Route, Surroundings, Uplink, UplinkLimits
 from protocol.enrollment import Enrollment, seal_enrollment
 from protocol.envelope import NO_MODEL, block_digest
 from protocol.identity import KeyPair

@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edge.book import cost_bytes, lost_in_memory
-from edge.outbox import OutboxLimits
-from edge.priority import Priority
+from edge.keeping.book import cost_bytes, lost_in_memory
+from edge.keeping.outbox import OutboxLimits
+from edge.keeping.priority import Priority
 from protocol.observation import Gap, GapReason
 from protocol.verdict import Verdict
 from tests.support.edge_story import NOW_MS

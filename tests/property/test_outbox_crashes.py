@@ -13,11 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge.builder import Draft
-from edge.outbox import Outbox, OutboxError, OutboxLimits
-from edge.outbox_lane import Lane
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
+from edge.keeping.builder import Draft
+from edge.keeping.outbox import Outbox, OutboxError, OutboxLimits
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
 from protocol.envelope import NO_MODEL, NO_PREVIOUS, Envelope, block_digest, open_envelope
 from protocol.receipt import ReceiptLine
 from protocol.units import UnixMs

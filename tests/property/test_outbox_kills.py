@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.book import Book
-from edge.outbox import Outbox
+from edge.keeping.book import Book
+from edge.keeping.outbox import Outbox
 from protocol.envelope import block_digest
 from tests.conftest import ROOT
 from tests.support.outbox_story import SMALL, Desk, some

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.thermal import PAUSE, STEPS, Governor, Heat, ThermalLimits, allowance, governed, wanted_level
+from edge.care.thermal import PAUSE, STEPS, Governor, Heat, ThermalLimits, allowance, governed, wanted_level
 
 LIMITS = ThermalLimits()
 mdegc = st.integers(-20_000, 130_000)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.detector.detection import Detection
-from edge.finished import FinishedTrack, Seen
-from edge.places import Places
-from edge.tracker import Tracker, TrackerSettings
+from edge.sight.finished import FinishedTrack, Seen
+from edge.sight.places import Places
+from edge.sight.tracker import Tracker, TrackerSettings
 from protocol.units import Ppm, UnixMs
 
 _FRAME_PX = (420, 320)

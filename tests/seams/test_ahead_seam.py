@@ -1,5 +1,6 @@
 """A detector that works ahead finds what it finds when it is asked frame by frame, and the pipeline counts the same."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,8 @@ from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
 from edge.detector.detection import AheadDetector, Detection, Detector, ModelError
 from edge.models.opening import open_model
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.tracker import Tracker
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.tracker import Tracker
 from firmware_sim.scenes import Scene
 from firmware_sim.traffic import TrafficSettings
 from firmware_sim.world import World, WorldSettings, town_vantages
@@ -36,7 +37,7 @@ class Showing(ClosesOnExit):
     """Shows its pictures; its clock may step back once, and it may be lost at the end."""
 
     def __init__(self, pictures: list[Picture], *, steps_back_at: int | None = None, is_lost: bool = False) -> None:
-        self._pictures = iter(enumerate(pictures))
+        self._pictures: Iterator[tuple[int, Picture]] = iter(enumerate(pictures))
         self._steps_back_at = steps_back_at
         self._is_lost = is_lost
 

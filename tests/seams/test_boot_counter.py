@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.anchors import BootPlace
-from edge.boots import BootCounter, BootCounterError, FileCounter, TpmCounter, count_boot, open_counter
+from edge.owning.anchors import BootPlace
+from edge.owning.boots import BootCounter, BootCounterError, FileCounter, TpmCounter, count_boot, open_counter
 from tests.support.edge_tokens import soft_tpm
 
 INDEX = 0x018C_A149

@@ -20,10 +20,10 @@ from edge.detector.model import ModelDetector
 from edge.detector.runner import Feed, OpenRunner, Runner, Tensor
 from edge.detector.runners.finding import find_runner
 from edge.detector.session import PROVIDERS, SessionOptions
-from edge.finished import FinishedTrack
 from edge.models.opening import open_model
-from edge.pipeline import Pipeline
-from edge.tracker import Tracker
+from edge.sight.finished import FinishedTrack
+from edge.sight.pipeline import Pipeline
+from edge.sight.tracker import Tracker
 from protocol.units import UnixMs
 from tests.support.layout_cases import HEIGHT_PX, WIDTH_PX, Thing, cases
 from tests.support.tiny_models import tiny_manifest, tiny_model

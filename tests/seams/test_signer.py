@@ -7,10 +7,10 @@ from pathlib import Path
 import pkcs11
 import pytest
 
-from edge.anchors import KeyPlace
-from edge.identity import IdentityError, create_key_file
-from edge.keys import create_signer, has_key, make_next_key, open_signer
-from edge.token_key import KeyToken, TokenError
+from edge.owning.anchors import KeyPlace
+from edge.owning.identity import IdentityError, create_key_file
+from edge.owning.keys import create_signer, has_key, make_next_key, open_signer
+from edge.owning.token_key import KeyToken, TokenError
 from protocol.cose import open_sign1, sign1
 from protocol.identity import Signer
 from tests.support.edge_tokens import LABEL, PIN, SoftToken, soft_token

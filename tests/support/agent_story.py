@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge.agent import Agent
-from edge.eyes import VisionProgram
-from edge.host import Host
+from edge.care.host import Host
+from edge.glance import VisionProgram
 from edge.settings import load_settings
 from edge.status import AgentStatus, read_status
 from protocol.identity import PublicKey
@@ -59,9 +59,7 @@ def running_process(home: Path, **variables: str) -> Iterator["subprocess.Popen[
 
 def cairn_edge(*words: str | Path, status: int | None = 0) -> "subprocess.CompletedProcess[str]":
     """Run a command beside the agent; ``status`` is what it must end with, None: anything."""
-    outcome = subprocess.run(
-        [COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=60
-    )
+    outcome = subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, check=False, timeout=60)
     assert status in {None, outcome.returncode}, (outcome.returncode, outcome.stdout, outcome.stderr)
     assert "Traceback" not in outcome.stderr
     return outcome

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from edge.clock_watch import KernelClock
+from edge.care.clock_watch import KernelClock
+from edge.care.host import Host
 from edge.doctor.hub_word import HubWord
 from edge.doctor.patient import FileNames, Patient, Told, World
 from edge.doctor.tools import Tools
-from edge.host import Host
-from edge.outbox import OutboxLimits
+from edge.keeping.outbox import OutboxLimits
 from edge.place import KEY_FILE, MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE
 from protocol.units import UnixMs

@@ -18,9 +18,9 @@ import pytest
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.owning.setup import set_up, toml_text
 from edge.place import KEY_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE
-from edge.setup import set_up, toml_text
 from protocol.beacon import Beacon, BeaconNotice
 from protocol.cose import sign1
 from protocol.enrollment import parse_enrollment

@@ -13,8 +13,8 @@ from pathlib import Path
 import pkcs11
 import pytest
 
-from edge.anchors import KeyPlace
-from edge.token_key import KeyToken
+from edge.owning.anchors import KeyPlace
+from edge.owning.token_key import KeyToken
 
 PIN = "24680"
 LABEL = "cairn-test"

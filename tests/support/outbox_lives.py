@@ -17,8 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge.outbox import Outbox
-from edge.sequence import SequenceLedger
+from edge.keeping.outbox import Outbox
+from edge.keeping.sequence import SequenceLedger
 from protocol.observation import Gap
 from tests.support.edge_story import person
 from tests.support.outbox_story import SMALL, Desk, draft, gaps_in, reading, some

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from edge.builder import Draft
-from edge.outbox import Outbox, OutboxLimits, Waiting
-from edge.outbox_lane import Lane
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
+from edge.keeping.builder import Draft
+from edge.keeping.outbox import Outbox, OutboxLimits, Waiting
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
 from protocol.envelope import NO_MODEL, open_envelope
 from protocol.observation import Crossing, Gap, GapReason, Observation, Quantity, Reading
 from protocol.receipt import ReceiptLine

@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +24,7 @@ from protocol.observation import Observation, Position, Quantity, Reading, Track
 from protocol.payload import decode_payload
 from protocol.topics import beacon_topic, enrollment_topic, envelope_topic
 from protocol.units import Ppm, Udeg, UnixMs
+from tests.support.nursery import Nursery
 from tests.support.own_words import CROSSING, GAP, HEALTH, STAY
 
 NETWORK = "pages-town"
@@ -37,11 +36,6 @@ _CLASSES = (0, 0, 2, 1, 0, 7, 16, 5)
 
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def program(name: str) -> str:
-    """The command ``name`` of the environment the tests run in."""
-    return str(Path(sys.executable).parent / name)
 
 
 def get_json(url: str) -> dict[str, Any]:
@@ -61,11 +55,11 @@ def await_true(what: str, is_true: Callable[[], bool], within_s: float = 30.0) -
 class Server:
     """One of our servers as a process; ``ready`` is what it wrote once it was up."""
 
-    def __init__(self, name: str, words: Sequence[str], folder: Path) -> None:
+    def __init__(self, name: str, program: Nursery, words: Sequence[str], folder: Path) -> None:
         ready_file = folder / f"{name}.ready.json"
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as talk:
-            self.process = subprocess.Popen([*words, "--ready-file", str(ready_file)], stdout=talk, stderr=talk)
+            self.process = program.start([*words, "--ready-file", str(ready_file)], stdout=talk, stderr=talk)
         try:
             await_true(f"{name} is up", lambda: ready_file.exists() or self.process.poll() is not None)
             assert self.process.poll() is None, self.log.read_text()
@@ -77,7 +71,7 @@ class Server:
 
     def stop(self) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.terminate()
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
@@ -85,9 +79,10 @@ class Server:
                 self.process.wait()
 
 
-def start_hub(folder: Path, *, epoch_seconds: int, http_port: int = 0, more: Sequence[str] = ()) -> Server:
+def start_hub(
+    program: Nursery, folder: Path, *, epoch_seconds: int, http_port: int = 0, more: Sequence[str] = ()
+) -> Server:
     words = [
-        program("cairn-hub"),
         "serve",
         "--data",
         str(folder / "hub"),
@@ -106,7 +101,7 @@ def start_hub(folder: Path, *, epoch_seconds: int, http_port: int = 0, more: Seq
         "--beacon-seconds",
         "1",
     ]
-    return Server("hub", [*words, *more], folder)
+    return Server("hub", program, [*words, *more], folder)
 
 
 @dataclass

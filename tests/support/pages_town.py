@@ -13,15 +13,25 @@ from rewards.chain.sender import Sender
 from rewards.chain.values import Terms
 from rewards.deployment import Deployment, save_deployment
 from rewards.keys import read_key
-from tests.support.pages_stage import Server, Street, get_json, program, start_hub
+from tests.support.nursery import Nursery
+from tests.support.pages_stage import Server, Street, get_json, start_hub
 
 TOKEN_WEI = 10**18
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """The commands a network is made of."""
+
+    hub: Nursery
+    rewards: Nursery
 
 
 @dataclass(frozen=True, slots=True)
 class Town:
     """A chain with a contract, a hub whose beacon it is, a reward service, and devices whose owners have bonds."""
 
+    programs: Programs
     chain: Server
     hub: Server
     rewards: Server
@@ -49,31 +59,31 @@ class Town:
 
 
 @contextmanager
-def running_town(folder: Path, *, epoch_seconds: int) -> Iterator[Town]:
+def running_town(programs: Programs, folder: Path, *, epoch_seconds: int) -> Iterator[Town]:
     """Bring up a whole network with the commands its people use; take all of it down again."""
     with ExitStack() as stack:
         words = ["chain", "up", "--state", str(folder / "chain"), "--keys", str(folder / "keys"), "--port", "0"]
-        chain = Server("chain", [program("cairn-rewards"), *words], folder)
+        chain = Server("chain", programs.rewards, words, folder)
         stack.callback(chain.stop)
         operator, *contributors = _accounts(chain, folder)
-        hub = start_hub(folder, epoch_seconds=epoch_seconds, more=["--chain-rpc", chain.ready["rpc"]])
+        hub = start_hub(programs.hub, folder, epoch_seconds=epoch_seconds, more=["--chain-rpc", chain.ready["rpc"]])
         stack.callback(hub.stop)
         street = Street(hub, [owner.account for owner in contributors])
         stack.callback(street.close)
         street.enroll()
         for device in street.devices[:-1]:  # the last one has no bond, so its owner is told so
             contributors[device.seed % 2].stake(device.keys.public_key.raw, Wei(10 * TOKEN_WEI))
-        rewards = start_rewards(chain, hub, folder)
+        rewards = start_rewards(programs.rewards, chain, hub, folder)
         stack.callback(rewards.stop)
-        yield Town(chain, hub, rewards, street, operator, tuple(contributors), folder)
+        yield Town(programs, chain, hub, rewards, street, operator, tuple(contributors), folder)
 
 
-def start_rewards(chain: Server, hub: Server, folder: Path, *, http_port: int = 0) -> Server:
+def start_rewards(program: Nursery, chain: Server, hub: Server, folder: Path, *, http_port: int = 0) -> Server:
     rpc = chain.ready["rpc"]
     words = ["run", "--key-file", str(folder / "keys" / "account-0.key"), "--rpc", rpc, "--public-rpc", rpc]
     words += ["--hub", hub.ready["http"], "--http-port", str(http_port), "--poll-seconds", "0.5"]
     words += ["--deployment", str(folder / "deployment.json"), "--data", str(folder / "rewards")]
-    return Server("rewards", [program("cairn-rewards"), *words], folder)
+    return Server("rewards", program, words, folder)
 
 
 def _accounts(chain: Server, folder: Path) -> list[RewardsAccount]:

@@ -13,8 +13,8 @@ from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
 from edge.clock import clock_ms
 from edge.detector.detection import Detection
-from edge.eyes import VisionProgram
-from edge.vision import serve
+from edge.glance import VisionProgram
+from edge.sight.vision import serve
 from protocol.classes import CAR, PERSON
 from protocol.units import Ppm, UnixMs
 from tests.conftest import ROOT

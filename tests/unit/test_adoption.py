@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.adoption import (
+from edge.owning.adoption import (
     Adoption,
     AdoptionError,
     create_secret,
@@ -14,7 +14,7 @@ from edge.adoption import (
     renew_secret,
     set_owner,
 )
-from edge.identity import KeyFileError
+from edge.owning.identity import KeyFileError
 from edge.place import ADOPTION_FILE, OWNER_FILE
 from protocol.adoption import AdoptionLink, adopt, encode_adoption
 from protocol.errors import MalformedError

@@ -9,7 +9,7 @@ import pytest
 from edge.camera.frame import CameraError, Frame
 from edge.camera.opening import open_camera, without_password
 from edge.camera.recorded import FolderCamera, VideoFileCamera
-from edge.opening import open_timed_camera
+from edge.sight.opening import open_timed_camera
 from protocol.units import UnixMs
 
 

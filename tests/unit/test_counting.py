@@ -1,6 +1,6 @@
 """The umpire of counts: merged, split, wrong-class and ghost tracks each show up, in the right minute."""
 
-from edge.finished import FinishedTrack
+from edge.sight.finished import FinishedTrack
 from firmware_sim.counting import compare
 from firmware_sim.world import Visit, World, town_vantages
 from protocol.classes import CAR, PERSON

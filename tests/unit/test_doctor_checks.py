@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.disk_wear import Disk
+from edge.care.disk_wear import Disk
 from edge.doctor.board import look_at_heat, look_at_memory, look_at_power
 from edge.doctor.check import Check, Finding, Grade, Outcome, examine, ill, well
 from edge.doctor.clock import look_at_clock, look_at_ntp
@@ -20,9 +20,9 @@ from edge.doctor.rights import look_at_rights
 from edge.doctor.service import look_at_service
 from edge.doctor.table import CHECKS
 from edge.doctor.way_up import look_at_broker, look_at_hub, look_at_outbox
-from edge.identity import load_key_file
-from edge.outbox import Outbox, OutboxLimits, Waiting
-from edge.priority import Priority
+from edge.keeping.outbox import Outbox, OutboxLimits, Waiting
+from edge.keeping.priority import Priority
+from edge.owning.identity import load_key_file
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.units import UnixMs
 from tests.support.edge_machine import ADRIFT, JETSON, PI, Bed, change, program

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge.cli import main
-from edge.identity import load_key_file
+from edge.keeping.sequence import read_ledger
+from edge.owning.identity import load_key_file
 from edge.place import KEY_FILE, SEQUENCE_FILE
-from edge.sequence import read_ledger
 from edge.settings import DIRECTORY_VARIABLE, SETTINGS_FILE, load_settings
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.health import GnssWord, KeepingWord, Moment, SeeingWord, gather, provider_of
-from edge.host import Host, HostWord
+from edge.care.health import GnssWord, KeepingWord, Moment, SeeingWord, gather, provider_of
+from edge.care.host import Host, HostWord
 from protocol.observation import ClockSource, Health, Provider
 from protocol.units import UnixMs
 from tests.support.edge_machine import ADRIFT, BARE, IN_STEP, JETSON, PI, machine

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.hearing import UnbelievableError, believed_beacon, believed_receipt
+from edge.sending.hearing import UnbelievableError, believed_beacon, believed_receipt
 from protocol.beacon import BeaconNotice
 from protocol.cose import open_sign1
 from protocol.payload import decode_payload

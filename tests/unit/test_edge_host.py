@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.clock_watch import ClockSteps, KernelClock, kernel_clock, source_of
-from edge.disk_wear import Disk, disk_under
-from edge.host import Host, HostWord, Memory
+from edge.care.clock_watch import ClockSteps, KernelClock, kernel_clock, source_of
+from edge.care.disk_wear import Disk, disk_under
+from edge.care.host import Host, HostWord, Memory
 from protocol.observation import ClockSource
 from tests.support.edge_machine import ADRIFT, BARE, IN_STEP, JETSON, PI, change, machine
 

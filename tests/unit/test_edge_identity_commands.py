@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.adoption import Adoption, owner_of
 from edge.cli import main
-from edge.identity import load_key_file
+from edge.keeping.sequence import SequenceLedger, read_ledger
+from edge.owning.adoption import Adoption, owner_of
+from edge.owning.identity import load_key_file
 from edge.place import ADOPTION_FILE, KEY_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
-from edge.sequence import SequenceLedger, read_ledger
 from edge.settings import SETTINGS_FILE, SettingsError, load_settings, settings_of
 from protocol.adoption import AdoptionLink, short_code
 from tests.support.edge_story import NETWORK, OWNER, key_pair
@@ -216,7 +216,7 @@ def test_a_device_may_keep_its_key_in_a_token(tmp_path: Path, capsys: pytest.Cap
 def test_a_token_without_its_binding_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "edge.token_key", None)  # what Python sees where the extra is not installed
+    monkeypatch.setitem(sys.modules, "edge.owning.token_key", None)  # what Python sees where the extra is not installed
     words = ["--key-module", "/m.so", "--key-token", "t", "--key-pin-variable", "CAIRN_PIN"]
     assert init(tmp_path / "door", *words) == 1
     assert "pip install 'cairn-network[hsm]'" in capsys.readouterr().err

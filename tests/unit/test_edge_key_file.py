@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.identity import KeyFileError, create_key_file, load_key_file
+from edge.owning.identity import KeyFileError, create_key_file, load_key_file
 
 
 def test_a_new_key_is_private_and_reads_back_as_itself(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 LIGHT = [
-    "edge.health",
-    "edge.thermal",
+    "edge.care.health",
+    "edge.care.thermal",
     "edge.settings",
     "edge.status_view",
     "edge.status_page.__main__",

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.book import cost_bytes
-from edge.outbox import Link, Outbox, OutboxError, OutboxLimits, Waiting, look_into, peek_depth
-from edge.outbox_lane import Lane
-from edge.priority import Priority
+from edge.keeping.book import cost_bytes
+from edge.keeping.outbox import Link, Outbox, OutboxError, OutboxLimits, Waiting, look_into, peek_depth
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.priority import Priority
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.receipt import ReceiptLine
 from protocol.units import UnixMs

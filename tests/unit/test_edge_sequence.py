@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.sequence import BLOCK, SequenceError, SequenceLedger, read_ledger
+from edge.keeping.sequence import BLOCK, SequenceError, SequenceLedger, read_ledger
 
 
 @pytest.fixture

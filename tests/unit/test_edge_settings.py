@@ -6,10 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.care.thermal import ThermalLimits
+from edge.owning.setup import SetupError, scaled, set_up, toml_text
 from edge.sensors.messages import SensingOrder
 from edge.settings import SETTINGS_FILE, EdgeSettings, SettingsError, load_settings, settings_of
-from edge.setup import SetupError, scaled, set_up, toml_text
-from edge.thermal import ThermalLimits
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 
 HUB = key_pair("hub").public_key

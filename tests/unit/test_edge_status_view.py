@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from edge.care.health import Moment, gather
+from edge.care.host import HostWord
 from edge.cli import main
 from edge.commands.status import lines_of
 from edge.commands.terminal import Paint, bar, paint_for, size, span
-from edge.health import Moment, gather
-from edge.host import HostWord
 from edge.status_page.minutes import Minutes
 from edge.status_page.server import Names
 from edge.status_view import StatusView, read_view, running_view, view_of
@@ -145,7 +145,7 @@ def test_the_words_of_a_busy_device() -> None:
     assert "at work for 1 h 2 min, start 4" in said
     assert "9.6 frames a second, 20.9 ms (p95 26.4) each, the model looked at 61 %, yolox-nano on CPU" in said
     assert "312 tracks, 201 people" in said
-    assert "3 envelopes (2 observations, 1 health), 1.9 KiB, the oldest for 4 s" in said
+    assert "3 envelopes (2 tracks, 1 health), 1.9 KiB, the oldest for 4 s" in said
     assert "139 accepted, 4 duplicate" in said
     assert "connected, enrolled, beacon 7" in said
     assert "61.2 °C, disk used up ██░░░░░░░░ 20 %, 21.3 GiB free" in said

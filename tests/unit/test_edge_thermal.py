@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.thermal import (
+from edge.care.thermal import (
     PAUSE,
     STEPS,
     Allowance,

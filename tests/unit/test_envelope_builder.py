@@ -6,13 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.builder import BatchLimits, Draft, DraftBuilder, Urgency, coarsened
-from edge.finished import FinishedTrack, PathPoint
-from edge.outbox import Outbox, OutboxLimits
-from edge.priority import Priority
-from edge.seeing import observation_of
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
+from edge.keeping.builder import BatchLimits, Draft, DraftBuilder, Urgency, coarsened
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.priority import Priority
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
+from edge.sight.finished import FinishedTrack, PathPoint
+from edge.sight.seeing import observation_of
 from protocol.beacon import NO_BEACON
 from protocol.envelope import MAX_ENVELOPE_BYTES, MAX_OBSERVATIONS, NO_MODEL, NO_PREVIOUS, Envelope, open_envelope, seal
 from protocol.observation import (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.farewell import Speaker, open_chain, say_farewell
-from edge.outbox import OutboxLimits
-from edge.uplink import Route, UplinkLimits
+from edge.keeping.outbox import OutboxLimits
+from edge.owning.farewell import Speaker, open_chain, say_farewell
+from edge.sending.uplink import Route, UplinkLimits
 from protocol.envelope import open_envelope
 from protocol.observation import Gap, GapReason, Succession, succession_words
 from tests.support.edge_story import BEACON, NETWORK, NOW_MS, PLACE, key_pair

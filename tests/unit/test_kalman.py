@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge.kalman import Kalman, place_of
-from edge.leaving import Edges, common_with_frame, edges_of, return_score, uncut
+from edge.sight.kalman import Kalman, place_of
+from edge.sight.leaving import Edges, common_with_frame, edges_of, return_score, uncut
 
 FRAME_PX = (640, 360)
 SIDE_PX = 100.0

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from edge.masks import MaskError, Masks
-from edge.polygon import fault_of
+from edge.sight.masks import MaskError, Masks
+from edge.sight.polygon import fault_of
 
 SQUARE = ((250, 250), (750, 250), (750, 750), (250, 750))
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.hearing import UnbelievableError
 from edge.models.errors import ModelError
 from edge.models.keeper import RESTART_VISION
 from edge.models.rollout import CRASHES_MAX, SLOW_REPORTS_MAX
 from edge.models.trust import Trust
+from edge.sending.hearing import UnbelievableError
 from protocol.modeloffer import is_included
 from tests.support.model_story import ANNA, BEN, DEVICE, NOW_MS, SEED, STRANGER, QuickWorld, manifest, offer
 

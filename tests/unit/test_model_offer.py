@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from edge.hearing import UnbelievableError
 from edge.models.errors import ModelError
 from edge.models.offers import KeeperTerms, believed_offer, weighed
 from edge.models.trust import Trust
+from edge.sending.hearing import UnbelievableError
 from protocol.errors import MalformedError, ProtocolError, SignatureError
 from protocol.identity import KeyPair
 from protocol.modelmanifest import parse_head, parse_signatures, write_signatures

@@ -5,9 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from edge.detector.detection import Detection
-from edge.gate import Gate
-from edge.motion import Motion
-from edge.tracker import Tracker
+from edge.sight.gate import Gate
+from edge.sight.motion import Motion
+from edge.sight.tracker import Tracker
 from protocol.classes import PERSON
 from protocol.units import Ppm, UnixMs
 

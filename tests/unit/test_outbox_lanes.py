@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.outbox import OutboxLimits
-from edge.outbox_lane import Lane
+from edge.keeping.outbox import OutboxLimits
+from edge.keeping.outbox_lane import Lane
 from protocol.observation import Gap
 from protocol.verdict import Verdict
 from tests.support.outbox_story import HUB, Desk, gaps_in

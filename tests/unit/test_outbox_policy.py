@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.outbox import OutboxLimits
-from edge.priority import Priority
+from edge.keeping.outbox import OutboxLimits
+from edge.keeping.priority import Priority
 from protocol.observation import Gap, GapReason
 from tests.support.edge_story import NOW_MS
 from tests.support.outbox_story import SMALL, Desk, gaps_in

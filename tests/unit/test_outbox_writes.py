@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.book import cost_bytes
-from edge.outbox import Outbox, OutboxLimits, Waiting
-from edge.outbox_lane import Lane
-from edge.outbox_tables import PAGE_BYTES, WAL_PAGES
-from edge.priority import Priority
+from edge.keeping.book import cost_bytes
+from edge.keeping.outbox import Outbox, OutboxLimits, Waiting
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.outbox_tables import PAGE_BYTES, WAL_PAGES
+from edge.keeping.priority import Priority
 from protocol.receipt import ReceiptLine
 from protocol.units import UnixMs
 from protocol.verdict import Verdict

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.pace import RateLimit, StuckPicture
+from edge.sight.pace import RateLimit, StuckPicture
 
 
 @pytest.mark.parametrize(

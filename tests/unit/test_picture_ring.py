@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.camera.ring import RingCamera
-from edge.picture_ring import PictureRing, RingHolder
+from edge.capture.picture_ring import PictureRing, RingHolder
 from edge.wire import RingAddress
 
 

@@ -9,11 +9,11 @@ import pytest
 from edge.camera.closing import ClosesOnExit
 from edge.camera.frame import CameraError, Frame
 from edge.detector.detection import Detection, ModelError
-from edge.finished import FinishedTrack, Seen
-from edge.masks import MaskError
-from edge.pipeline import Pipeline, PipelineSettings
-from edge.places import Places
-from edge.tracker import Tracker
+from edge.sight.finished import FinishedTrack, Seen
+from edge.sight.masks import MaskError
+from edge.sight.pipeline import Pipeline, PipelineSettings
+from edge.sight.places import Places
+from edge.sight.tracker import Tracker
 from protocol.classes import CAR, PERSON
 from protocol.observation import Crossing, Stay
 from protocol.units import Ppm, UnixMs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.places import Marks, Passed, Places, Stayed
+from edge.sight.places import Marks, Passed, Places, Stayed
 from protocol.units import UnixMs
 
 FRAME_PX = (1_000, 1_000)

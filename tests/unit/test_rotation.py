@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edge.anchors import KeyPlace
-from edge.identity import IdentityError, create_key_file, load_key_file
-from edge.keys import make_next_key
-from edge.outbox import Outbox, OutboxLimits, Waiting
-from edge.outbox_lane import Lane
-from edge.place import BOOTS_FILE, KEY_FILE, OUTBOX_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
-from edge.priority import Priority
-from edge.rotation import (
+from edge.keeping.outbox import Outbox, OutboxLimits, Waiting
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.priority import Priority
+from edge.keeping.sequence import SequenceLedger, read_ledger
+from edge.owning.anchors import KeyPlace
+from edge.owning.identity import IdentityError, create_key_file, load_key_file
+from edge.owning.keys import make_next_key
+from edge.owning.rotation import (
     FarewellMark,
     RotationError,
     farewell_of,
@@ -26,7 +26,7 @@ from edge.rotation import (
     prepare,
     switch_unheard,
 )
-from edge.sequence import SequenceLedger, read_ledger
+from edge.place import BOOTS_FILE, KEY_FILE, OUTBOX_FILE, OWNER_FILE, RETIRED_FOLDER, SEQUENCE_FILE
 from protocol.envelope import block_digest
 from protocol.identity import PublicKey, Signer
 from protocol.observation import succession_words

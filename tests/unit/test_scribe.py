@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.book import lost_in_memory
-from edge.builder import BatchLimits, DraftBuilder, Urgency
-from edge.outbox import Outbox, OutboxLimits
-from edge.outbox_lane import Lane
-from edge.scribe import Scribe
-from edge.sequence import SequenceLedger
-from edge.signer import EnvelopeSigner
+from edge.keeping.book import lost_in_memory
+from edge.keeping.builder import BatchLimits, DraftBuilder, Urgency
+from edge.keeping.outbox import Outbox, OutboxLimits
+from edge.keeping.outbox_lane import Lane
+from edge.keeping.scribe import Scribe
+from edge.keeping.sequence import SequenceLedger
+from edge.keeping.signer import EnvelopeSigner
 from protocol.classes import CAR, PERSON
 from protocol.envelope import open_envelope
 from protocol.observation import Gap, GapReason, Observation, Quantity, Reading, Track

@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge.places import Places
-from edge.tracker import Tracker, TrackerSettings
+from edge.sight.places import Places
+from edge.sight.tracker import Tracker, TrackerSettings
 from firmware_sim.authors import script
 from firmware_sim.scripts import FRAME_PX, Kind, Script, Walker, can_be_counted
 from firmware_sim.staging import follow, people_in

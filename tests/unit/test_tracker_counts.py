@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from edge.detector.detection import Detection
-from edge.finished import FinishedTrack, Seen
-from edge.tracker import Tracker, TrackerSettings
+from edge.sight.finished import FinishedTrack, Seen
+from edge.sight.tracker import Tracker, TrackerSettings
 from protocol.classes import BICYCLE, PERSON
 from protocol.units import Ppm, UnixMs
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from edge.builder import coarsened
+from edge.keeping.builder import coarsened
 from edge.sensors.fix import Fix
 from edge.sensors.whereabouts import PlaceRules, Whereabouts, is_good, whereabouts
 from edge.settings import PositionSettings

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.boxes import pairwise_iou
 from edge.detector.decoders.boxes import BOXES_MAX, CANDIDATES_MAX, Boxes, suppress
 from edge.detector.decoders.yolo import YoloxRawDecoder
 from edge.detector.detection import ModelError
 from edge.detector.layouts import YoloxRaw
 from edge.detector.manifest import InputSpec
+from edge.sight.boxes import pairwise_iou
 
 STRIDES = (8, 16, 32)
 SlowBox = tuple[float, int, float, float, float, float]  # score, class, left, top, right, bottom

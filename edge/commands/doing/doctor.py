@@ -12,6 +12,7 @@ from typing import Final
 import cv2
 
 from edge.assembly import outbox_limits
+from edge.care.host import Host
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.doctor.check import Grade, Outcome, examine, ill
@@ -19,7 +20,6 @@ from edge.doctor.hub_word import asked_hub
 from edge.doctor.patient import FileNames, Patient, Told, World
 from edge.doctor.table import CHECKS
 from edge.doctor.tools import Tools
-from edge.host import Host
 from edge.log import silence_log
 from edge.place import KEY_FILE, MODELS_FOLDER, OUTBOX_FILE, SEQUENCE_FILE
 from edge.settings import SETTINGS_FILE, SettingsError, load_settings
@@ -58,6 +58,7 @@ def _told_by(directory: Path) -> Told | str:
         sensor_sources=settings.sensors.sources,
         outbox_limits=outbox_limits(settings),
         warm_mdegc=settings.care.warm_mdegc,
+        key=settings.key,
     )
 
 

@@ -5,14 +5,14 @@ import sys
 from argparse import Namespace
 from typing import Final
 
-from edge.adoption import create_secret, owner_of
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_WELL
-from edge.hub_lookup import ask_hub, is_private_line
+from edge.owning.adoption import create_secret, owner_of
+from edge.owning.qr import require_picture
+from edge.owning.setup import SetupError, found, key_with_sequence, scaled, toml_text
 from edge.place import KEY_FILE
-from edge.qr import require_picture
+from edge.sending.hub_lookup import ask_hub, is_private_line
 from edge.settings import SETTINGS_FILE, EdgeSettings, settings_of
-from edge.setup import SetupError, found, key_with_sequence, scaled, toml_text
 from protocol.identity import Signer
 
 _HEADER: Final = """Settings of one Cairn device; `cairn-edge doctor` checks them.

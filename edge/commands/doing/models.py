@@ -5,20 +5,20 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from edge.anchors import KeyPlace
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_PROBLEM, EXIT_WELL
 from edge.detector.session import SessionOptions
-from edge.keys import open_signer
 from edge.models.errors import ModelError
 from edge.models.keeping import trust_of
 from edge.models.rollout import Ref, RolloutState, rolled_back
 from edge.models.store import ModelStore
 from edge.models.trust import Trust, publishers_of
 from edge.models.versions import ModelVersions
-from edge.opening import open_named_model
+from edge.owning.anchors import KeyPlace
+from edge.owning.keys import open_signer
 from edge.place import KEY_FILE, MODELS_FOLDER
 from edge.settings import SETTINGS_FILE, EdgeSettings, load_settings
+from edge.sight.opening import open_named_model
 from protocol.identity import Signer
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from edge.clock import clock_ms
 from edge.commands.words import EXIT_WELL
 from edge.detector.manifest import load_manifest
-from edge.identity import create_key_file, load_key_file
 from edge.models.download import place
 from edge.models.errors import ModelError
 from edge.models.opening import check_picture
 from edge.models.trust import Origin, check_fresh, head_of
 from edge.models.versions import SIGNATURES_SUFFIX, read_signatures
+from edge.owning.identity import create_key_file, load_key_file
 from protocol.errors import ProtocolError
 from protocol.modelmanifest import manifest_digest, write_signatures
 from protocol.modeloffer import APPROVALS_MAX, approve, open_approval

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from edge.commands.words import EXIT_WELL
 from edge.detector.session import SessionOptions
-from edge.looking import CameraSettings, PrivacySettings
-from edge.opening import class_ids_of, open_named_model
-from edge.pipeline import PipelineSettings
-from edge.replay import replay
-from edge.seeing import places_of
 from edge.settings import SETTINGS_FILE, load_settings
-from edge.stats import PipelineStats
+from edge.sight.looking import CameraSettings, PrivacySettings
+from edge.sight.opening import class_ids_of, open_named_model
+from edge.sight.pipeline import PipelineSettings
+from edge.sight.replay import replay
+from edge.sight.seeing import places_of
+from edge.sight.stats import PipelineStats
 
 
 def replay_video(options: Namespace) -> int:

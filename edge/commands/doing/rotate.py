@@ -2,24 +2,27 @@
 
 import os
 import sys
-import time
 from argparse import Namespace
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from edge.adoption import owner_of
 from edge.assembly import outbox_limits
-from edge.builder import coarsened
+from edge.clock import clock_ms
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_UNDELIVERED, EXIT_WELL
-from edge.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain, say_farewell, speaking
-from edge.keys import make_next_key, open_signer
-from edge.outbox import OutboxLimits
-from edge.place import RETIRED_FOLDER, SEQUENCE_FILE
-from edge.qr import require_picture
-from edge.rotation import (
+from edge.keeping.builder import coarsened
+from edge.keeping.outbox import OutboxLimits
+from edge.keeping.sequence import read_ledger
+from edge.models.own import sign_own_again
+from edge.models.versions import ModelVersions
+from edge.owning.adoption import owner_of
+from edge.owning.farewell import Chain, Speaker, await_receipt, hear_beacon, open_chain, say_farewell, speaking
+from edge.owning.keys import make_next_key, open_signer
+from edge.owning.qr import require_picture
+from edge.owning.rotation import (
+    NEXT_FOLDER,
     RotationError,
     RotationPlan,
     farewell_of,
@@ -29,13 +32,12 @@ from edge.rotation import (
     prepare,
     switch_unheard,
 )
-from edge.sequence import read_ledger
+from edge.place import MODELS_FOLDER, RETIRED_FOLDER, SEQUENCE_FILE
+from edge.sending.uplink import Route, UplinkLimits
 from edge.settings import EdgeSettings, load_settings
-from edge.uplink import Route, UplinkLimits
 from protocol.envelope import MAX_ENVELOPE_BYTES
 from protocol.identity import PublicKey, Signer
 from protocol.observation import Position
-from protocol.units import UnixMs
 
 _DISTRIBUTION: Final = "cairn-network"
 
@@ -53,6 +55,7 @@ def rotate_key(options: Namespace) -> int:
     used_until = read_ledger(directory / SEQUENCE_FILE)[1]
     with open_chain(directory, limits=limits, used_until=used_until) as chain:
         plan = _prepared(chain, signer, settings, options)
+        _vouch_again(signer, settings, options)
         is_heard = not chain.has_begun or _say_farewell(chain, plan, signer, settings, options)
         has_begun = chain.has_begun
     if not is_heard:
@@ -76,6 +79,15 @@ def _prepared(chain: Chain, signer: Signer, settings: EdgeSettings, options: Nam
             settings.key, options.dir, os.environ, folder=folder, label=options.key_label
         ),
     )
+
+
+def _vouch_again(signer: Signer, settings: EdgeSettings, options: Namespace) -> None:
+    """Let the next key, too, stand for the models that the owner has added."""
+    successor = make_next_key(
+        settings.key, options.dir, os.environ, folder=options.dir / NEXT_FOLDER, label=options.key_label
+    )
+    versions = ModelVersions(options.dir / MODELS_FOLDER)
+    sign_own_again(versions, before=signer.public_key, owner=successor, now_ms=clock_ms())
 
 
 def _say_farewell(chain: Chain, plan: RotationPlan, signer: Signer, settings: EdgeSettings, options: Namespace) -> bool:
@@ -114,7 +126,7 @@ def _speaker(signer: Signer, settings: EdgeSettings, directory: Path) -> Speaker
             resend_after_s=times.resend_after_ms / 1000,
             reconnect_max_s=times.reconnect_max_ms / 1000,
         ),
-        now_ms=lambda: UnixMs(time.time_ns() // 1_000_000),
+        now_ms=clock_ms,
     )
 
 

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from edge.adoption import Adoption, short_code
-from edge.qr import save_picture, terminal_text
+from edge.owning.adoption import Adoption, short_code
+from edge.owning.qr import save_picture, terminal_text
+from edge.place import ADOPTION_PICTURE
 from protocol.identity import PublicKey
 
 
@@ -23,6 +24,9 @@ def show_code(device: PublicKey, *, directory: Path, network: str, hub_url: str,
     print(terminal_text(text), file=sys.stderr)
     print(f"Short code: {short_code(device)}", file=sys.stderr)
     if link is not None:
+        kept = directory / ADOPTION_PICTURE  # for the page that the device shows of itself
+        kept.unlink(missing_ok=True)
+        save_picture(text, kept)
         print(f"To adopt it, scan the code or open:\n{text}", file=sys.stderr)
         print("Whoever has this link first is the owner: show it to nobody else.", file=sys.stderr)
     if picture is not None:

@@ -5,12 +5,12 @@ import sys
 from argparse import Namespace
 from typing import Final
 
-from edge.adoption import AdoptionError, account_text, owner_of, parse_account, renew_secret, set_owner
 from edge.commands.doing.shown import show_code
 from edge.commands.words import EXIT_WELL
-from edge.hub_lookup import ask_hub, post_adoption
-from edge.keys import open_signer
-from edge.qr import require_picture
+from edge.owning.adoption import AdoptionError, account_text, owner_of, parse_account, renew_secret, set_owner
+from edge.owning.keys import open_signer
+from edge.owning.qr import require_picture
+from edge.sending.hub_lookup import ask_hub, post_adoption
 from edge.settings import load_settings
 from protocol.adoption import AdoptionLink, adopt, short_code
 from protocol.errors import MalformedError

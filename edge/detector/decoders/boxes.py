@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge.boxes import FloatArray, pairwise_iou
 from edge.detector.detection import ModelError
 from edge.detector.runner import Tensor
+from edge.sight.boxes import FloatArray, pairwise_iou
 
 # More boxes than this before suppression is noise; it bounds the pairwise overlaps to 4 MB and a few ms.
 CANDIDATES_MAX = 1000

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.boxes import FloatArray
+from edge.sight.boxes import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.boxes import FloatArray
 from edge.detector.decoders.boxes import Boxes, ensure_finite, ensure_scores, strongest
 from edge.detector.decoders.matching import Wanted, match, match_all
 from edge.detector.detection import ModelError
 from edge.detector.layouts import TfSsd
 from edge.detector.manifest import InputSpec
 from edge.detector.runner import Tensor
+from edge.sight.boxes import FloatArray
 
 
 class YoloEnd2EndDecoder:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.boxes import FloatArray
 from edge.detector.decoders.boxes import Boxes, IntArray, around, ensure_finite, ensure_scores, strongest
 from edge.detector.decoders.grid import Grid
 from edge.detector.decoders.matching import Wanted, match_all
 from edge.detector.layouts import YoloV5, YoloV8, YoloxRaw
 from edge.detector.manifest import InputSpec
 from edge.detector.runner import Tensor
+from edge.sight.boxes import FloatArray
 
 # exp(12) strides is wider than any picture: a log beyond it would overflow and says nothing more.
 _LOG_SIDE_MAX = 12.0

@@ -7,11 +7,12 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import ROOT
+from tests.support.nursery import Nursery
 from tests.support.pages_browser import CHROMIUM_WORDS, Reader
 from tests.support.pages_stage import await_true, get_json
-from tests.support.pages_town import Town, running_town
+from tests.support.pages_town import Programs, Town, running_town
 
-EPOCH_SECONDS = 8
+EPOCH_SECONDS = 5
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,9 +42,10 @@ def reader(browser: Browser) -> Iterator[Reader]:
 
 
 @pytest.fixture(scope="session")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def town(cairn_hub: Nursery, cairn_rewards: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A network in which two epochs are posted, one of them with cheating, and then all is quiet."""
-    with running_town(tmp_path_factory.mktemp("town"), epoch_seconds=EPOCH_SECONDS) as built:
+    programs = Programs(cairn_hub, cairn_rewards)
+    with running_town(programs, tmp_path_factory.mktemp("town"), epoch_seconds=EPOCH_SECONDS) as built:
         built.street.watch(2)
         built.street.misbehave()
         busy_until = get_json(f"{built.hub_url}/v1/network")["epoch"] + 1

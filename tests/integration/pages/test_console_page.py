@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from protocol.cid import Cid
+from tests.support.nursery import Nursery
 from tests.support.pages_browser import WITHIN_MS, Reader, figure
 from tests.support.pages_stage import LOSING, Street, await_true, get_json, start_hub
 from tests.support.pages_town import Town
@@ -105,9 +106,9 @@ def test_console__a_device_that_says_how_it_is__is_shown_in_its_own_words(town: 
 
 
 def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age(
-    tmp_path: Path, reader: Reader
+    cairn_hub: Nursery, tmp_path: Path, reader: Reader
 ) -> None:
-    hub = start_hub(tmp_path, epoch_seconds=600)
+    hub = start_hub(cairn_hub, tmp_path, epoch_seconds=600)
     try:
         street = Street(hub, [b"\x11" * 20])
         street.enroll()
@@ -127,7 +128,7 @@ def test_console__hub_stops_and_comes_back__keeps_the_last_values_with_their_age
         assert (figure(page, "envelopes"), figure(page, "observations"), _shown_devices(page)) == before
         health = page.get_by_role("region", name="Health", exact=True)
         expect(health.get_by_text(re.compile("^as of"))).to_be_visible()
-        hub = start_hub(tmp_path, epoch_seconds=600, http_port=int(street.hub_url.rsplit(":", 1)[1]))
+        hub = start_hub(cairn_hub, tmp_path, epoch_seconds=600, http_port=int(street.hub_url.rsplit(":", 1)[1]))
         expect(alarm).to_be_hidden(timeout=WITHIN_MS)
         expect(page.get_by_text("live", exact=True)).to_be_visible()
     finally:

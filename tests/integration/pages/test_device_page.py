@@ -9,25 +9,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from edge.owning.qr import save_picture
 from tests.support.edge_status import ServedPage, served_page, write_status
-from tests.support.edge_story import clock_ms
+from tests.support.edge_story import clock_ms, key_pair
 from tests.support.pages_browser import WITHIN_MS, Reader, figure, keep_picture
 
-_MODULES = 25
-
-
-def _picture_of_a_code() -> str:
-    """A square pattern in the place of a QR code: what it says is no matter here, that it is shown is."""
-    dots = (
-        f'<rect x="{x}" y="{y}" width="1" height="1"/>'
-        for x in range(_MODULES)
-        for y in range(_MODULES)
-        if (x * x + 3 * y * y + x * y) % 7 < 3
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_MODULES} {_MODULES}" shape-rendering="crispEdges">'
-        f'<rect width="{_MODULES}" height="{_MODULES}" fill="#fff"/>{"".join(dots)}</svg>'
-    )
+LINK = f"https://hub.example/adopt#device={key_pair('lakeside').public_key.did}&network=lakeside&secret={'5e' * 16}"
 
 
 Serve = Callable[..., ServedPage]
@@ -52,7 +39,7 @@ def _with_a_past(page: Page) -> None:
 
 
 def test_device__at_work__shows_what_it_sees_signs_and_how_it_is(tmp_path: Path, serve: Serve, reader: Reader) -> None:
-    (tmp_path / "adoption.svg").write_text(_picture_of_a_code())
+    save_picture(LINK, tmp_path / "adoption.svg")
     write_status(tmp_path, tracks=306, people=198)
     served = serve("--on", "always")
     page = reader.open(served.url).page
@@ -66,7 +53,7 @@ def test_device__at_work__shows_what_it_sees_signs_and_how_it_is(tmp_path: Path,
     expect(page.locator("#last")).to_contain_text("Number 1,482")
     expect(page.locator("[data-verdict=clock_skew]")).to_have_attribute("data-tone", "bad")
     expect(page.locator("[data-process=vision]")).to_contain_text("89.2 MiB")
-    expect(page.locator("#code")).to_have_text("K7QD-2XMP")
+    expect(page.locator("#code")).to_have_text("7KQ-2M9-XW4")
     assert page.locator("#picture").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     for scheme, width, height in (("light", 1280, 1320), ("dark", 1280, 1320), ("phone", 390, 2220)):
         shown = reader.open(

@@ -6,18 +6,21 @@ from playwright.sync_api import Page, expect
 from tests.support.pages_browser import WITHIN_MS, Reader, Scheme, keep_picture
 from tests.support.pages_town import Town
 
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+
 
 @pytest.mark.parametrize("width", [360, 768])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages__narrow_screens__fit(town: Town, reader: Reader, width: int, scheme: Scheme) -> None:
+def test_pages__narrow_screens__fit(town: Town, reader: Reader, width: int) -> None:
     device = town.street.devices[0].name
     console = [f"{town.hub_url}/#/{place}" for place in ("", f"devices/{device}", "epochs/1")]
     portal = [f"{town.rewards_url}/{query}" for query in ("", f"?account={town.account(0)}")]
     for url in console + portal:
-        page = reader.open(url, width=width, scheme=scheme).page
+        page = reader.open(url, width=width).page
         expect(page.locator("table").last).to_be_visible(timeout=WITHIN_MS)
         page.wait_for_timeout(500)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, url
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (url, scheme)
 
 
 def _lightness(page: Page) -> float:

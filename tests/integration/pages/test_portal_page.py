@@ -181,7 +181,7 @@ def test_portal__service_stops_and_comes_back__keeps_the_last_amounts_with_their
 ) -> None:
     shutil.copy(town.folder / "deployment.json", tmp_path)
     shutil.copytree(town.folder / "keys", tmp_path / "keys")
-    service = start_rewards(town.chain, town.hub, tmp_path)
+    service = start_rewards(town.programs.rewards, town.chain, town.hub, tmp_path)
     try:
         url: str = service.ready["http"]
         await_true("the reports are computed", lambda: _answers(f"{url}/v1/accounts/{town.account(1)}"))
@@ -195,7 +195,9 @@ def test_portal__service_stops_and_comes_back__keeps_the_last_amounts_with_their
         alarm = page.get_by_role("alert")
         expect(alarm).to_contain_text(re.compile(r"does not answer.*as of \d+ s ago"), timeout=WITHIN_MS)
         assert _amount_wei(page, "earned") == earned_wei
-        service = start_rewards(town.chain, town.hub, tmp_path, http_port=int(url.rsplit(":", 1)[1]))
+        service = start_rewards(
+            town.programs.rewards, town.chain, town.hub, tmp_path, http_port=int(url.rsplit(":", 1)[1])
+        )
         expect(alarm).to_be_hidden(timeout=WITHIN_MS)
     finally:
         service.stop()

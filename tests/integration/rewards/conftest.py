@@ -1,4 +1,7 @@
-"""A town for every test: a contract of its own on one real node, and a hub in a bottle behind loopback HTTP."""
+"""A town for every test: a contract nobody has used, on one real node, and a hub in a bottle behind loopback HTTP.
+
+The contract is deployed and funded once; after every test the chain goes back to that block.
+"""
 
 import json
 import os
@@ -14,6 +17,7 @@ from protocol.units import Wei
 from rewards.chain.acting import RewardsAccount
 from rewards.chain.anvil import TEST_MNEMONIC, Anvil, start_anvil
 from rewards.chain.anvil_binary import find_anvil
+from rewards.chain.contract import RewardsContract
 from rewards.chain.deploy import deploy_rewards, deploy_test_token
 from rewards.chain.node import checksum, connect
 from rewards.chain.sender import Sender
@@ -40,10 +44,10 @@ def people() -> tuple[LocalAccount, ...]:
     return tuple(Account.from_mnemonic(TEST_MNEMONIC, account_path=f"m/44'/60'/0'/0/{n}") for n in range(4))
 
 
-@pytest.fixture
-def town(node: Anvil, web3: Web3, people: tuple[LocalAccount, ...], tmp_path: Path) -> Iterator[Town]:
+@pytest.fixture(scope="session")
+def deployed(web3: Web3, people: tuple[LocalAccount, ...]) -> RewardsContract:
     """Deploy, fund with 1,000 tokens and cap an epoch at 100; Alice and Bob have tokens but no bonds yet."""
-    hub, alice, bob = (Sender(web3, person) for person in people[:3])
+    senders = hub, *_ = [Sender(web3, person) for person in people[:3]]
     contract = deploy_rewards(
         hub,
         Terms(
@@ -55,10 +59,20 @@ def town(node: Anvil, web3: Web3, people: tuple[LocalAccount, ...], tmp_path: Pa
             epoch_cap_wei=Wei(100 * TOKEN_WEI),
         ),
     )
-    accounts = hub_account, alices, bobs = tuple(RewardsAccount(contract, one) for one in (hub, alice, bob))
-    for account in accounts:
-        account.mint(Wei(10_000 * TOKEN_WEI))
-    hub_account.fund(Wei(1_000 * TOKEN_WEI))
+    for sender in senders:
+        RewardsAccount(contract, sender).mint(Wei(10_000 * TOKEN_WEI))
+    RewardsAccount(contract, hub).fund(Wei(1_000 * TOKEN_WEI))
+    return contract
+
+
+@pytest.fixture
+def town(
+    node: Anvil, web3: Web3, people: tuple[LocalAccount, ...], deployed: RewardsContract, tmp_path: Path
+) -> Iterator[Town]:
+    """The deployed contract as nobody has used it yet, seen with fresh eyes."""
+    before = node.rpc("evm_snapshot")
+    contract = RewardsContract(web3, deployed.address, first_block=deployed.first_block)
+    hub_account, alices, bobs = (RewardsAccount(contract, Sender(web3, person)) for person in people[:3])
     deployment = tmp_path / "deployment.json"
     deployment.write_text(
         json.dumps(
@@ -77,3 +91,4 @@ def town(node: Anvil, web3: Web3, people: tuple[LocalAccount, ...], tmp_path: Pa
     yield Town(node, contract, hub_account, alices, bobs, publisher, bottle, gateway, registry, deployment)
     gateway.close()
     bottle.close()
+    assert node.rpc("evm_revert", before) is True

@@ -16,6 +16,7 @@ import pytest
 
 from rewards.chain.anvil import Anvil
 from rewards.chain.node import checksum
+from tests.support.nursery import Nursery
 from tests.support.reward_story import TOKEN_WEI, Device, Town
 
 PROGRAM = str(Path(sys.executable).with_name("cairn-rewards"))
@@ -28,7 +29,8 @@ def _clean() -> dict[str, str]:
 class Shell:
     """Runs the command against one town."""
 
-    def __init__(self, town: Town, folder: Path, keys: dict[str, Path]) -> None:
+    def __init__(self, program: Nursery, town: Town, folder: Path, keys: dict[str, Path]) -> None:
+        self.program = program
         self.keys = keys
         self.folder = folder
         self.environment = _clean() | {
@@ -39,28 +41,20 @@ class Shell:
         }
 
     def run(self, *words: str, status: int = 0, **more: str) -> tuple[dict[str, Any], str]:
-        done = subprocess.run(
-            [PROGRAM, *words],
-            env=self.environment | more,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
+        done = self.program.run(words, env=self.environment | more)
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
         return json.loads(done.stdout or "{}"), done.stderr
 
 
 @pytest.fixture
-def shell(town: Town, tmp_path: Path, people: tuple[Any, ...]) -> Shell:
+def shell(cairn_rewards: Nursery, town: Town, tmp_path: Path, people: tuple[Any, ...]) -> Shell:
     keys = {}
     for name, person in zip(("hub", "alice", "bob"), people, strict=False):
         keys[name] = tmp_path / f"{name}.key"
         keys[name].touch(mode=0o600)
         keys[name].write_text(bytes(person.key).hex())
-    return Shell(town, tmp_path, keys)
+    return Shell(cairn_rewards, town, tmp_path, keys)
 
 
 @pytest.fixture
@@ -138,7 +132,8 @@ def test_the_service_settles_serves_stops_on_a_signal_and_needs_nothing_it_kept(
         ready.unlink(missing_ok=True)
         words = ["run", "--http-port", "0", "--poll-seconds", "0.2", "--ready-file", str(ready)]
         words += ["--key-file", str(shell.keys["hub"]), "--data", str(shell.folder / folder)]
-        with subprocess.Popen([PROGRAM, *words], env=shell.environment, stdout=subprocess.PIPE) as service:
+        service = shell.program.start(words, env=shell.environment)
+        try:
             url = _await(lambda: json.loads(ready.read_text())["http"] if ready.exists() else None)
             epoch = _await(partial(_get, f"{url}/v1/epochs/1"))
             assert epoch["paid_wei"] == str(50 * TOKEN_WEI)
@@ -146,30 +141,35 @@ def test_the_service_settles_serves_stops_on_a_signal_and_needs_nothing_it_kept(
             assert _get(f"{url}/v1/accounts/{account}")["claimable_wei"] == str(50 * TOKEN_WEI)
             shown, _ = shell.run("prove", "--account", account, REWARDS_REPORTS=url, REWARDS_HUB="http://127.0.0.1:9")
             assert shown["verified"] is True
-            service.send_signal(signal.SIGTERM)
+            service.terminate()
             assert service.wait(30) == 0
+        finally:
+            service.kill()
     assert len(town.contract.roots()) == 1
 
 
-def test_a_local_chain_comes_up_with_keys_takes_a_contract_and_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_a_local_chain_comes_up_with_keys_takes_a_contract_and_comes_back_as_it_was(
+    cairn_rewards: Nursery, tmp_path: Path
+) -> None:
+    ask = partial(_json, cairn_rewards)
     state, keys, ready = tmp_path / "state", tmp_path / "keys", tmp_path / "ready.json"
     deployment = tmp_path / "deployment.json"
     key = ("--key-file", str(keys / "account-0.key"))
     with LocalChain(state, keys, ready) as rpc:
         known = ("--rpc", rpc, "--deployment", str(deployment))
-        planned = _json("deploy", *known, *key, "--dry-run")
+        planned = ask("deploy", *known, *key, "--dry-run")
         assert not deployment.exists()
         assert planned["terms"]["quorum"] == 1
-        deployed = _json("deploy", *known, *key, "--challenge-seconds", "0")
+        deployed = ask("deploy", *known, *key, "--challenge-seconds", "0")
         assert json.loads(deployment.read_text()) == deployed
-        assert _json("mint", *known, *key, "--amount", "500", "--dry-run")["dry_run"] is True
-        _json("mint", *known, *key, "--amount", "500")
-        _json("fund", *known, *key, "--amount-wei", "7")
-        block = _json("status", *known)["block"]
-        _await(lambda: _json("status", *known)["block"] > block or None)  # time goes on without transactions
+        assert ask("mint", *known, *key, "--amount", "500", "--dry-run")["dry_run"] is True
+        ask("mint", *known, *key, "--amount", "500")
+        ask("fund", *known, *key, "--amount-wei", "7")
+        block = ask("status", *known)["block"]
+        _await(lambda: ask("status", *known)["block"] > block or None)  # time goes on without transactions
     ready.unlink()
     with LocalChain(state, keys, ready) as rpc:
-        status = _json("status", "--rpc", rpc, "--deployment", str(deployment))
+        status = ask("status", "--rpc", rpc, "--deployment", str(deployment))
         assert status["contract"] == deployed["contract"]
         assert status["funded_wei"] == "7"
     assert all(path.stat().st_mode & 0o077 == 0 for path in keys.iterdir())
@@ -194,16 +194,8 @@ def test_what_is_asked_wrongly_is_answered_with_a_sentence(town: Town, shell: Sh
         assert says in said, words
 
 
-def _json(*words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [PROGRAM, *words],
-        env=_clean(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+def _json(program: Nursery, *words: str) -> dict[str, Any]:
+    done = program.run(words, env=_clean())
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -232,7 +224,7 @@ def _await(ask: Callable[[], Any]) -> Any:
     while time.monotonic() < deadline:
         if (found := ask()) is not None:
             return found
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise AssertionError("nothing came within a minute")
 
 

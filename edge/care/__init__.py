@@ -1,0 +1,1 @@
+"""How the machine is, and how fast it may work: heat, disk, clock, the record of health."""

@@ -1,0 +1,1 @@
+"""From frames to tracks: masks, gate, tracker, lines and zones. numpy lives here, in camera/ and in detector/."""
