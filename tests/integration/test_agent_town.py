@@ -1,4 +1,4 @@
-"""One agent with everything: vision, sensors, a receiver, two hubs, a hot machine. It stays up; the hubs hear of all."""
+"""One agent with everything: vision, sensors, a receiver, two hubs, a hot machine. The hubs hear of all of it."""
 
 import json
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             settings.write(f'\n[[more_hubs]]\nkey = "{OTHER_HUB.public_key.did}"\n')
             settings.write(f'host = "127.0.0.1"\nport = {far.port}\n')
         made = machine(folder / "machine", PI)
-        with running_agent(home, program(9_999, frame_s=0.01), host=Host(made)):
+        with running_agent(home, program(9_999, frame_s=0.05), host=Host(made)):
             told(home, lambda status: status.frames > 0, what="it sees")
             yield Town(home, made, device, (near, far), (first, second))
 
@@ -114,15 +114,15 @@ def test_a_sensing_process_that_is_killed_is_started_again(town: Town) -> None:
 
 
 def test_heat_slows_vision_down_and_lets_it_go_again(town: Town) -> None:
-    full = told(town.home, lambda status: status.fps > 20, what="it runs at full speed")
+    full = told(town.home, lambda status: status.fps > 14, what="it runs at full speed")
     assert (full.max_fps, full.max_fps_reason) == (None, None)
-    change(town.machine, HEAT, "71000\n")
-    hot = told(town.home, lambda status: (status.max_fps or 99) <= 15, what="it is slowed down")
-    assert "71.0 °C" in str(hot.max_fps_reason)
-    told(town.home, lambda status: 0 < status.fps < 18, what="it looks less often")
-    assert "71.0 °C" in cairn_edge("status", "--dir", town.home).stdout
+    change(town.machine, HEAT, "74000\n")
+    hot = told(town.home, lambda status: (status.max_fps or 99) < 6, what="it is slowed down")
+    assert "74.0 °C" in str(hot.max_fps_reason)
+    told(town.home, lambda status: 0 < status.fps < 12, what="it looks less often")
+    assert "74.0 °C" in cairn_edge("status", "--dir", town.home).stdout
     change(town.machine, HEAT, "48000\n")
-    told(town.home, lambda status: status.max_fps is None and status.fps > 20, what="it is at full speed again")
+    told(town.home, lambda status: status.max_fps is None and status.fps > 14, what="it is at full speed again")
 
 
 def test_a_record_of_health_arrives_and_says_what_is_so(town: Town) -> None:
@@ -151,7 +151,7 @@ def test_the_outbox_is_emptied_only_by_both_hubs(town: Town) -> None:
     town.brokers[1].kill()
     away = told(
         town.home,
-        lambda status: not status.hubs[1].is_connected and status.outbox_envelopes > 3,
+        lambda status: not status.hubs[1].is_connected and status.outbox_envelopes > 1,
         what="envelopes wait for the hub that is away",
     )
     assert away.hubs[0].is_connected
@@ -159,9 +159,9 @@ def test_the_outbox_is_emptied_only_by_both_hubs(town: Town) -> None:
     wait_until(
         lambda: len(town.hubs[0].hub.kept[town.device]) >= away.envelopes_signed, at_most_s=20, what="one has all"
     )
-    assert town.status.outbox_envelopes > 3
+    assert town.status.outbox_envelopes > 1
     said = json.loads(cairn_edge("outbox", "stats", "--json", "--dir", town.home).stdout)
-    assert said["waiting"] > 3
+    assert said["waiting"] > 1
     town.brokers[1].start()
     told(town.home, lambda status: status.outbox_envelopes <= 1, what="both have it")
     for listening in town.hubs:
@@ -180,7 +180,7 @@ def test_the_commands_look_at_the_running_agent(town: Town) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
     doctor = json.loads(cairn_edge("doctor", "--json", "--dir", town.home, status=None).stdout)
     found = {each["name"]: (each["grade"], each["says"]) for each in doctor["checks"]}
-    print(found)
+
     assert found["camera"][0] == "well"
     assert "running agent" in found["sensors"][1]
     assert all(hub.is_connected for hub in town.status.hubs)  # nobody has taken its connection

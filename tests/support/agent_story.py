@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edge.agent import Agent
@@ -53,8 +53,9 @@ def running_process(home: Path, **variables: str) -> Iterator["subprocess.Popen[
     try:
         yield running
     finally:
-        running.kill()
-        running.communicate()
+        with suppress(ProcessLookupError):  # with what it may have left behind
+            os.killpg(running.pid, signal.SIGKILL)
+        running.communicate(timeout=20)
 
 
 def cairn_edge(*words: str | Path, status: int | None = 0) -> "subprocess.CompletedProcess[str]":
