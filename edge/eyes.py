@@ -42,6 +42,8 @@ _SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
 _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
 _WORKING_MAX_MS: Final = 20_000  # for one frame
 _CAPTURE_START_S: Final = 30.0
+_CAPTURE_LATE_S: Final = 5.0  # a camera that is well has given a picture by then; its owner wants to know
+_NO_PICTURES: Final = "the camera gives no pictures: check its power, its cable and its address"
 
 # Pools that would sit on memory and never have work: the model's own threads are the settings' business.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -248,8 +250,10 @@ class Eyes:
             return
         started_at_s = self._capture.started_at_s
         since_s = self._picture_at_s if self._picture_at_s > started_at_s else started_at_s + _CAPTURE_START_S
+        is_late = self._picture_at_s <= started_at_s and now_s - started_at_s > _CAPTURE_LATE_S
+        if is_late or now_s - since_s > self._silence_max_s:
+            self.trouble = self.trouble or _NO_PICTURES
         if now_s - since_s > self._silence_max_s:
-            self.trouble = "the camera gives no pictures: check its power, its cable and its address"
             log.warning("capture_hangs")
             self._capture.restart()
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from edge.glance import VisionProgram
 from edge.place import KEY_FILE, TRACKS_FILE
 from edge.settings import SETTINGS_FILE
 from tests.support.agent_story import (
     cairn_edge,
     children_of,
     is_gone,
-    kill,
-    pid_in,
     running_agent,
     running_process,
     told,
@@ -23,7 +22,6 @@ from tests.support.agent_story import (
 from tests.support.edge_story import Broker, key_pair, make_device, running_broker, wait_until
 from tests.support.mjpeg import MjpegServer
 from tests.support.model_story import TINY
-from tests.support.scripted_vision import program
 
 HUB = key_pair("hub").public_key
 SQUARE = "[[0, 0], [1000, 0], [1000, 1000], [0, 1000]]"
@@ -94,20 +92,19 @@ def test_a_dead_stream_is_said_and_tried_again_ever_more_slowly(broker: Broker, 
         model={"name": str(TINY)},
     )
     with running_agent(tmp_path):
-        status = told(tmp_path, lambda status: status.trouble is not None, what="its trouble is told")
-        assert "rtsp://" in str(status.trouble)
+        status = told(tmp_path, lambda status: "no pictures" in str(status.trouble), what="its trouble is told")
+        assert status.is_connected
+        assert status.model is not None  # it is ready to see, as soon as there is something
         assert "secret" not in (tmp_path / "status.json").read_text()
-        assert status.is_connected or status.is_running
-        assert "rtsp://" in cairn_edge("status", "--dir", tmp_path, status=1).stdout
+        assert "no pictures" in cairn_edge("status", "--dir", tmp_path, status=1).stdout
 
 
-def test_a_vision_process_that_is_killed_again_and_again_is_said(broker: Broker, tmp_path: Path) -> None:
+def test_a_vision_process_that_ends_again_and_again_is_said(broker: Broker, tmp_path: Path) -> None:
     make_device(tmp_path, hub=HUB, port=broker.port)
-    with running_agent(tmp_path, program(9_999, frame_s=0.01)):
-        status = told(tmp_path, lambda status: status.frames > 5, what="it sees")
-        kill(pid_in(status, "vision"))
-        told(tmp_path, lambda status: "started again" in str(status.trouble), what="it is told")
-        told(tmp_path, lambda status: status.trouble is None and status.frames > 5, what="and it is over")
+    with running_agent(tmp_path, VisionProgram(module="edge.nothing_of_that_name", brings_camera=True)):
+        status = told(tmp_path, lambda status: "without a word" in str(status.trouble), what="it is told")
+        assert status.is_running
+        told(tmp_path, lambda status: status.processes[1].restarts > 2, what="it is tried again")
 
 
 def expect_refusal(home: Path, *words: str) -> None:
