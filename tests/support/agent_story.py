@@ -111,6 +111,14 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+def words_of(pid: int) -> str:
+    """The command line of a process; empty where it has gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
 def is_gone(pid: int) -> bool:
     """Whether the process has ended; one that nobody has waited for counts as gone."""
     try:
