@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Self
 
 from edge.confine import Confinement, confined_command
+from edge.log import get_logger
 from edge.supervisor import Child, Recipe
+
+log = get_logger()
 
 
 class Show:
@@ -34,7 +37,8 @@ class Show:
     def step(self, now_s: float) -> None:
         """Keep it going."""
         if self._child is not None:
-            self._child.step(now_s)
+            for line in self._child.step(now_s):
+                log.info("status_page_shown", at=line.decode(errors="replace"))
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from protocol.identity import PublicKey
 from protocol.topics import model_topic
 from tests.support.agent_story import children_of, is_gone, kill, pid_in, running_agent, running_process, told, words_of
 from tests.support.edge_story import (
+    NETWORK,
     Broker,
     ListeningHub,
     clock_ms,
@@ -25,7 +26,7 @@ from tests.support.edge_story import (
     running_broker,
     wait_until,
 )
-from tests.support.model_story import ANNA, NETWORK, PICTURE, TINY, lay_out, manifest, offer
+from tests.support.model_story import ANNA, PICTURE, TINY, lay_out, manifest, offer
 from tests.support.pictured_vision import program
 
 HUB = key_pair("hub").public_key

@@ -69,7 +69,17 @@ class Waiting:
 
 
 def waiting_device(home: Path, port: int, *, camera: str = "") -> Waiting:
-    words = ["init", "--dir", home, "--network", NETWORK, "--hub-key", HUB.did, "--broker-host", "127.0.0.1"]
+    words: list[str | Path] = [
+        "init",
+        "--dir",
+        home,
+        "--network",
+        NETWORK,
+        "--hub-key",
+        HUB.did,
+        "--broker-host",
+        "127.0.0.1",
+    ]
     cairn_edge(*words, "--broker-port", str(port), "--lat", "46.5", "--lon", "6.6", "--camera", camera)
     with socket.create_server(("127.0.0.1", 0)) as server:
         page_port = int(server.getsockname()[1])

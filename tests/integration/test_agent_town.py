@@ -68,7 +68,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
             port=near.port,
             uplink={"receipts_required": 2, "resend_after_ms": 1_000, "reconnect_max_ms": 500},
             position={"lat_udeg": 52_500_123, "lon_udeg": 13_400_456, "source": "gnss"},
-            care={"health_period_ms": 10_000, "relax_after_ms": 1_000, "tighten_after_ms": 0},
+            care={"health_period_ms": 10_000, "full_mfps": 10_000, "relax_after_ms": 1_000, "tighten_after_ms": 0},
             batch={"max_delay_ms": 1_000},
         ).public_key
         with (home / SETTINGS_FILE).open("a") as settings:
@@ -117,7 +117,7 @@ def test_heat_slows_vision_down_and_lets_it_go_again(town: Town) -> None:
     full = told(town.home, lambda status: status.fps > 14, what="it runs at full speed")
     assert (full.max_fps, full.max_fps_reason) == (None, None)
     change(town.machine, HEAT, "71000\n")
-    hot = told(town.home, lambda status: (status.max_fps or 99) < 12, what="it is slowed down")
+    hot = told(town.home, lambda status: (status.max_fps or 99) <= 5, what="it is slowed down")
     assert "71.0 °C" in str(hot.max_fps_reason)
     told(town.home, lambda status: 0 < status.fps < 13, what="it looks less often")
     assert "71.0 °C" in cairn_edge("status", "--dir", town.home).stdout
