@@ -16,7 +16,7 @@ _JOIN_S = 10.0
 class PrefetchedCamera(ClosesOnExit):
     """Any camera, read at most ``depth`` frames ahead. No frame is dropped, and the order stays."""
 
-    def __init__(self, camera: Camera, *, depth: int = 4) -> None:
+    def __init__(self, camera: Camera, *, depth: int = 2) -> None:
         """Start reading ahead; ``camera`` now belongs to this object."""
         self._camera = camera
         self._ahead: queue.Queue[Frame | CameraError | None] = queue.Queue(maxsize=max(1, depth))

@@ -44,6 +44,11 @@ class InputTensor:
         (frame_width, frame_height), (width, height) = self._frame_size, self._picture_size
         return (frame_width / width, frame_height / height)
 
+    @property
+    def present(self) -> Tensor:
+        """What the last frame left in the tensor."""
+        return self._work if self._half is None else self._half
+
     def to_frame_px(self, corners: FloatArray) -> FloatArray:
         """Return boxes (n, 4) in the tensor's pixels as boxes in those of the frame last filled in."""
         on_frame: FloatArray = (corners - np.array(self._corner * 2)) * np.array(self.frame_px_per_input_px * 2)

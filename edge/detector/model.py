@@ -43,7 +43,7 @@ class ModelDetector:
         self._score_min = manifest.thresholds.score_ppm / PPM_ONE
         self._iou_max = manifest.thresholds.nms_iou_ppm / PPM_ONE
         self._input = InputTensor(manifest.input)
-        self._ahead = _Ahead(manifest.input)
+        self._ahead = _Ahead(self._input, manifest.input)
         self._took_us = 0
         self._decoder = decoder_of(manifest)
         constants = constant_feeds_of(manifest)
@@ -55,8 +55,7 @@ class ModelDetector:
             options or SessionOptions(),
             named_by_manifest=manifest.runner,
         )
-        self._blank = picture.blank()
-        self._boxes_of(self._run(self._blank))  # a wrong layout shows now, not at the first frame
+        self._boxes_of(self._run(picture.blank()))  # a wrong layout shows now, not at the first frame
         self._model_digest = hashlib.sha256(model).digest()
 
     @property
@@ -88,16 +87,16 @@ class ModelDetector:
         return self._took_us
 
     def rehearse(self) -> None:
-        """Run the model once on a blank picture and nothing else: what every frame costs at least."""
-        self._run(self._blank)
+        """Run the model once on whatever its input holds and nothing else: what every frame costs at least."""
+        self._run(self._input.present)
 
     def submit(self, frame_bgr: BgrFrame) -> None:
         """Begin to work on a frame; see ``AheadDetector.submit``."""
         began_ns = time.perf_counter_ns()
+        self._ahead.begin(self._run)
         picture = self._ahead.free[0].fill(frame_bgr)
         tensor = self._ahead.free.popleft()
         filled_ns = time.perf_counter_ns() - began_ns
-        self._ahead.begin(self._run)
         self._ahead.waiting.put(_Submitted(tensor, picture, frame_bgr.shape, filled_ns))
 
     def result(self) -> tuple[Detection, ...]:
@@ -160,8 +159,9 @@ class _Done:
 class _Ahead:
     """The runner's own thread and what goes to and from it; the thread begins with the first frame."""
 
-    def __init__(self, spec: InputSpec) -> None:
-        self.free = deque([InputTensor(spec), InputTensor(spec)])
+    def __init__(self, first: InputTensor, spec: InputSpec) -> None:
+        self._spec = spec
+        self.free = deque([first])  # whoever works ahead does not `detect` in between
         self.waiting: queue.SimpleQueue[_Submitted] = queue.SimpleQueue()
         self.done: queue.SimpleQueue[_Done] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -169,6 +169,7 @@ class _Ahead:
     def begin(self, run: Callable[[Tensor], tuple[Tensor, ...]]) -> None:
         """Have the thread work, if it does not yet."""
         if self._thread is None:
+            self.free.append(InputTensor(self._spec))
             self._thread = threading.Thread(target=self._work, args=(run,), name="inference", daemon=True)
             self._thread.start()
 
