@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tests.support.agent_story import (
     cairn_edge,
     children_of,
     is_gone,
+    kill,
+    pid_in,
     running_agent,
     running_process,
     told,
@@ -42,13 +45,15 @@ def stream() -> Iterator[MjpegServer]:
 
 def full_device(home: Path, *, broker: Broker, stream: MjpegServer) -> None:
     """A device whose agent has every kind of child: vision, capture, sensing, page."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        page_port = int(server.getsockname()[1])
     make_device(
         home,
         hub=HUB,
         port=broker.port,
         camera={"source": stream.url},
         model={"name": str(TINY)},
-        status_page={"on": "always", "port": 18_070 + os.getpid() % 1_000},
+        status_page={"on": "always", "port": page_port},
         uplink={"stop_timeout_ms": 500},
     )
     with (home / SETTINGS_FILE).open("a") as settings:
@@ -103,6 +108,20 @@ def test_a_vision_process_that_ends_again_and_again_is_said(broker: Broker, tmp_
         status = told(tmp_path, lambda status: "without a word" in str(status.trouble), what="it is told")
         assert status.is_running
         told(tmp_path, lambda status: status.processes[1].restarts > 1, what="it is tried again")
+
+
+def test_the_failures_of_a_sensor_add_up_over_the_lives_of_the_sensing_process(broker: Broker, tmp_path: Path) -> None:
+    make_device(tmp_path, hub=HUB, port=broker.port)
+    with (tmp_path / SETTINGS_FILE).open("a") as settings:
+        settings.write('\n[sensors]\nsources = ["hwmon:nobodys_chip/temp1"]\nperiod_ms = 1000\n')
+    with running_agent(tmp_path):
+        status = told(tmp_path, lambda status: status.sensor_failures > 0, what="the sensor fails")
+        assert "nobodys_chip" in str(status.trouble)
+        before = status.sensor_failures
+        kill(pid_in(status, "sensing"))
+        status = told(tmp_path, lambda status: status.sensor_failures > before, what="it fails again")
+        assert status.processes[1].restarts == 1
+        assert status.is_connected
 
 
 def expect_refusal(home: Path, *words: str) -> None:
