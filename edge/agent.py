@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.assembly import Device, assemble, outbox_limits
+from edge.care.host import Host
 from edge.clock import clock_ms
 from edge.eyes import Eyes
 from edge.glance import Glance, VisionProgram
@@ -27,12 +28,13 @@ from edge.memory import give_back
 from edge.models.errors import ModelError
 from edge.models.keeper import RESTART_VISION, ModelKeeper
 from edge.notify import Notifier
+from edge.owning.adoption import owner_of
 from edge.owning.rotation import finish_rotation
 from edge.parts import Parts
 from edge.settings import EdgeSettings
 from edge.show import Show
 from edge.status import AgentStatus, StatusFile, status_place
-from edge.waiting import waited_for_owner
+from edge.waiting import SignsOfLife, waited_for_owner
 from protocol.units import UnixMs
 
 _TICK_S: Final = 0.1
@@ -62,16 +64,18 @@ class Agent:
         *,
         program: VisionProgram | None = None,
         notifier: Notifier | None = None,
+        host: Host | None = None,
         now_ms: Callable[[], UnixMs] = clock_ms,
     ) -> None:
         """Prepare the device in ``directory``; nothing is opened yet.
 
-        ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is.
+        ``program`` sees in the place of ours, ``notifier`` tells systemd how the agent is, ``host`` is the machine.
         """
         self._settings = settings
         self._directory = directory
         self._program = program or VisionProgram()
         self._notifier = notifier or Notifier({})
+        self._host = host or Host()
         self._now_ms = now_ms
         self._model_digest: bytes | None = None
 
@@ -86,14 +90,17 @@ class Agent:
         settings, directory = self._settings, self._directory
         finish_rotation(directory, limits=outbox_limits(settings))
         place = status_place(directory, os.environ)
-        owner = waited_for_owner(settings, directory, place, self._notifier, stop, now_ms=self._now_ms)
-        if isinstance(owner, AgentStatus):
-            return AgentReport(owner, None)
+        is_adopted = owner_of(directory, settings) is not None
         with ExitStack() as stack:
-            device = Device(settings, directory, owner, self._now_ms)
-            parts, about = assemble(device, self._program, stack=stack)
             page = settings.status_page
-            show = stack.enter_context(Show(page.on, (page.host, page.port), directory, is_adopted=True))
+            # One page for the whole run: whoever has just adopted the device reads there that it worked.
+            show = stack.enter_context(Show(page.on, (page.host, page.port), directory, is_adopted=is_adopted))
+            signs = SignsOfLife(place, self._notifier, show)
+            owner = waited_for_owner(settings, directory, signs, stop, now_ms=self._now_ms)
+            if isinstance(owner, AgentStatus):
+                return AgentReport(owner, None)
+            device = Device(settings, directory, owner, self._now_ms, self._host)
+            parts, about = assemble(device, self._program, stack=stack)
             status_file = StatusFile(place, about, is_adopted=True, now_ms=self._now_ms)
             with parts.uplinks.running():
                 self._notifier.ready("observing")
@@ -113,10 +120,10 @@ class Agent:
             self._write_down(parts, Urgency.USUAL)
             if now_s >= status_due_s:
                 status_due_s = now_s + _STATUS_EVERY_S
-                self._tell(parts, status_file, show, now_s)
+                status = self._tell(parts, status_file, show, now_s)
                 if now_s >= progress_due_s:
                     progress_due_s = now_s + _PROGRESS_EVERY_S
-                    _log_progress(status_file.write(parts, is_running=True))
+                    _log_progress(status)
             if now_s >= settled_at_s:
                 settled_at_s = math.inf
                 give_back()
@@ -160,13 +167,14 @@ class Agent:
         if not parts.is_leaving:
             parts.scribe.note(parts.warden.look(parts.watched))
 
-    def _tell(self, parts: Parts, status_file: StatusFile, show: Show, now_s: float) -> None:
-        """Tell everybody who wants to know how the agent is."""
+    def _tell(self, parts: Parts, status_file: StatusFile, show: Show, now_s: float) -> AgentStatus:
+        """Tell everybody who wants to know how the agent is; return what was told."""
         if parts.eyes is not None:
             parts.eyes.draw_if_wanted()
         status = status_file.write(parts, is_running=True)
         show.step(now_s)
         self._notifier.alive(f"{status.frames} frames, {status.outbox_envelopes} envelopes wait", now_s=now_s)
+        return status
 
     def _note(self, parts: Parts, glance: Glance) -> None:
         if glance.ready is not None and glance.ready.model_digest != self._model_digest:

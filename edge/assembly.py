@@ -53,6 +53,7 @@ class Device:
     directory: Path
     owner: bytes  # the account, 20 bytes
     now_ms: Callable[[], UnixMs]
+    host: Host  # the machine it runs on
 
 
 def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tuple[Parts, About]:
@@ -92,7 +93,7 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
             directory,
             settings.thermal_limits(),
             health_period_ms=settings.care.health_period_ms,
-            host=Host(),
+            host=device.host,
             now_ms=now_ms,
             monotonic_ms=lambda: time.monotonic_ns() // 1_000_000,
         ),

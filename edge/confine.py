@@ -53,6 +53,7 @@ class Confinement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     write: tuple[str, ...] = ()  # paths it may also write
     has_network: bool = False
     arguments: tuple[str, ...] = ()  # become sys.argv[1:]
+    parent_pid: int = 0  # who starts it, and with whom it ends; 0: whoever is there when it looks
 
 
 class _Instruction(ctypes.Structure):
@@ -71,7 +72,8 @@ class _PathBeneath(ctypes.Structure):
 
 def confined_command(confinement: Confinement) -> list[str]:
     """Return the command line that runs ``confinement``; -P keeps the working folder out of what may be imported."""
-    return [sys.executable, "-P", "-m", "edge.confine", msgspec.json.encode(confinement).decode()]
+    told = msgspec.structs.replace(confinement, parent_pid=os.getpid())
+    return [sys.executable, "-P", "-m", "edge.confine", msgspec.json.encode(told).decode()]
 
 
 def confine(*, read: Iterable[str], write: Iterable[str], has_network: bool) -> tuple[str, ...]:
@@ -95,19 +97,24 @@ def confine(*, read: Iterable[str], write: Iterable[str], has_network: bool) -> 
     return tuple(enforced)
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when the one that started it ends, however that comes about."""
+def die_with_parent(parent_pid: int = 0) -> None:
+    """Have the kernel end this process when the one that started it ends, however that comes about.
+
+    Args:
+        parent_pid: the one that started it; 0 where that is not known. It may have ended before we came this far.
+    """
     if sys.platform == "linux":
-        parent = os.getppid()
+        parent = parent_pid or os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended in between
+        if os.getppid() != parent:  # it has ended already
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> int:
     """Confine this process and run the module that the one argument names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the keeper, which ends its children
     order = msgspec.json.decode(sys.argv[1], type=Confinement)
-    die_with_parent()
+    die_with_parent(order.parent_pid)
     enforced = confine(read=order.read, write=order.write, has_network=order.has_network)
     os.environ[CONFINED_VARIABLE] = ",".join(enforced)
     sys.argv = [order.module, *order.arguments]

@@ -42,6 +42,8 @@ _SILENCE_MAX_S: Final = 15.0  # a vision process beats every second
 _WARM_UP_MAX_S: Final = 300.0  # an accelerator may compile for minutes before the first frame
 _WORKING_MAX_MS: Final = 20_000  # for one frame
 _CAPTURE_START_S: Final = 30.0
+_CAPTURE_LATE_S: Final = 5.0  # a camera that is well has given a picture by then; its owner wants to know
+_NO_PICTURES: Final = "the camera gives no pictures: check its power, its cable and its address"
 
 # Pools that would sit on memory and never have work: the model's own threads are the settings' business.
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -70,7 +72,8 @@ class Eyes:
         self._picture_at_s = 0.0
         self.tracks = 0  # that have ended; parts of one long stay count once
         self.ready: Ready | None = None
-        self.trouble: str | None = None
+        self._vision_trouble: str | None = None
+        self._camera_trouble: str | None = None
         self.failure: str | None = None  # why it is over, where it should not be
         self.is_over = False
         self._ring = RingHolder() if not program.brings_camera and is_live(settings.camera.source) else None
@@ -98,6 +101,11 @@ class Eyes:
         )
 
     @property
+    def trouble(self) -> str | None:
+        """What is wrong at present, a sentence."""
+        return self._vision_trouble or self._camera_trouble
+
+    @property
     def captured(self) -> int:
         """How many pictures a live camera has given; the frames looked at, for a recording."""
         return self._ring.pictures if self._ring is not None else self.figures.frames
@@ -118,7 +126,7 @@ class Eyes:
         if self._capture is not None:
             for line in self._capture.step(now_s):
                 with suppress(msgspec.MsgspecError):
-                    self.trouble = msgspec.json.decode(line, type=Failed).sentence
+                    self._camera_trouble = msgspec.json.decode(line, type=Failed).sentence
             self._watch_capture(now_s)
         self._watch_vision(now_s)
         return glance
@@ -139,8 +147,9 @@ class Eyes:
 
     def begin_anew(self) -> None:
         """Start vision again: another model is in place. The tracks go on."""
-        self._is_excused = True
-        self._vision.restart()
+        if self._vision.is_running:  # one that has ended already begins anew by itself, and its next end is its own
+            self._is_excused = True
+            self._vision.restart()
 
     def halt(self, *, at_most_s: float) -> Glance:
         """End both processes; keep the open tracks for the next run. Return what was still seen."""
@@ -171,7 +180,7 @@ class Eyes:
         match news:
             case Ready():
                 self.ready = news
-                self.trouble = None
+                self._vision_trouble = None
                 log.info("vision_ready", model=news.model, provider=news.provider, confined=",".join(news.confined))
                 return replace(glance, ready=news)
             case Seen(observations, read_at_ns, state):
@@ -209,7 +218,7 @@ class Eyes:
         return replace(glance, is_at_work=glance.is_at_work or is_at_work)
 
     def _take_failure(self, failed: Failed, glance: Glance) -> Glance:
-        self.trouble = failed.sentence
+        self._vision_trouble = failed.sentence
         self._is_excused = True
         if failed.is_final:
             self.failure = failed.sentence
@@ -224,6 +233,7 @@ class Eyes:
         is_excused, self._is_excused = self._is_excused, False
         if is_excused:
             return glance
+        self._vision_trouble = "the vision process ended without a word and is started again: if it goes on, report it"
         incident = Incident("the vision process ended without a word", is_model=False)
         return replace(glance, incidents=(*glance.incidents, incident))
 
@@ -242,12 +252,14 @@ class Eyes:
         if (pictures := self._ring.pictures) != self._pictures_seen:
             self._pictures_seen = pictures
             self._picture_at_s = now_s
-            self.trouble = None
+            self._camera_trouble = None
             return
         started_at_s = self._capture.started_at_s
         since_s = self._picture_at_s if self._picture_at_s > started_at_s else started_at_s + _CAPTURE_START_S
+        is_late = self._picture_at_s <= started_at_s and now_s - started_at_s > _CAPTURE_LATE_S
+        if is_late or now_s - since_s > self._silence_max_s:
+            self._camera_trouble = self._camera_trouble or _NO_PICTURES
         if now_s - since_s > self._silence_max_s:
-            self.trouble = "the camera gives no pictures: check its power, its cable and its address"
             log.warning("capture_hangs")
             self._capture.restart()
 

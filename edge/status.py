@@ -98,6 +98,8 @@ class AgentStatus(msgspec.Struct, frozen=True, kw_only=True):
     inference_p95_us: int = 0
     latency_p95_ms: float | None = None  # from the frame that ended a track to the durable envelope
     model: str | None = None
+    model_digest: str | None = None  # SHA-256 of its file, as in the envelopes
+    model_note: str | None = None  # what went wrong last with a model: why one was refused or sent back
     provider: str | None = None  # what really runs it
     confined: tuple[str, ...] = ()  # what the kernel enforces on the vision process
     tracks: int = 0
@@ -196,6 +198,8 @@ class StatusFile:
             inference_p95_us=seen.inference_p95_us,
             latency_p95_ms=parts.latencies.p95_ms(),
             model=ready.model if ready is not None else None,
+            model_digest=ready.model_digest.hex() if ready is not None else None,
+            model_note=parts.models.note if parts.models is not None else None,
             provider=ready.provider if ready is not None else None,
             confined=ready.confined if ready is not None else (),
             tracks=eyes.tracks if eyes is not None else 0,

@@ -4,7 +4,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from edge.notify import Notifier
 from edge.owning.adoption import Adoption, owner_of
@@ -15,12 +17,22 @@ from edge.show import Show
 from edge.status import AgentStatus, StatusFile, about_device
 from protocol.units import UnixMs
 
+_STATUS_EVERY_S: Final = 1.0
 
-def waited_for_owner(  # what a run has in its hands
+
+@dataclass(frozen=True, slots=True)
+class SignsOfLife:
+    """Where a device that waits tells that it does."""
+
+    status_at: Path
+    notifier: Notifier
+    show: Show
+
+
+def waited_for_owner(
     settings: EdgeSettings,
     directory: Path,
-    status_at: Path,
-    notifier: Notifier,
+    signs: SignsOfLife,
     stop: threading.Event,
     *,
     now_ms: Callable[[], UnixMs],
@@ -37,21 +49,24 @@ def waited_for_owner(  # what a run has in its hands
     if owner is not None:
         return owner
     device = open_signer(settings.key, directory, os.environ).public_key
-    status_file = StatusFile(status_at, about_device(device, settings.network, boot=0), is_adopted=False, now_ms=now_ms)
+    about = about_device(device, settings.network, boot=0)
+    status_file = StatusFile(signs.status_at, about, is_adopted=False, now_ms=now_ms)
     status_file.write(None, is_running=True)
     meeting = Meeting(settings.broker.host, settings.broker.port, settings.network, device, settings.broker.keepalive_s)
-    notifier.ready("waiting for an owner")
-    page = settings.status_page
-    with Show(page.on, (page.host, page.port), directory, is_adopted=False) as show:
+    signs.notifier.ready("waiting for an owner")
+    status_due_s = 0.0
 
-        def told() -> bytes | None:
-            """Asked again and again: the chance to tell others how it stands."""
-            now_s = time.monotonic()
+    def told() -> bytes | None:
+        """Asked again and again: the chance to tell others how it stands."""
+        nonlocal status_due_s
+        now_s = time.monotonic()
+        if now_s >= status_due_s:
+            status_due_s = now_s + _STATUS_EVERY_S
             status_file.write(None, is_running=True)
-            show.step(now_s)
-            notifier.alive("waiting for an owner", now_s=now_s)
-            return owner_of(directory, settings)
+        signs.show.step(now_s)
+        signs.notifier.alive("waiting for an owner", now_s=now_s)
+        return owner_of(directory, settings)
 
-        adoption = Adoption.open(directory, network=settings.network, device=device)
-        owner = await_owner(meeting, adoption, stop, monotonic_s=time.monotonic, told=told)
+    adoption = Adoption.open(directory, network=settings.network, device=device)
+    owner = await_owner(meeting, adoption, stop, monotonic_s=time.monotonic, told=told)
     return status_file.write(None, is_running=False) if owner is None else owner

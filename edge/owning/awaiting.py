@@ -62,8 +62,24 @@ def await_owner(
             wait_s = _FIRST_WAIT_S
         except (UplinkError, AdoptionError) as error:
             log.warning("adoption_not_heard", reason=str(error), retry_in_ms=int(wait_s * 1000))
-            stop.wait(wait_s)
+            owner = _pause(wait_s, stop, monotonic_s=monotonic_s, told=told)
+            if owner is not None:
+                return owner
             wait_s = min(wait_s * 2, _WAIT_MAX_S)
+    return None
+
+
+def _pause(
+    wait_s: float, stop: threading.Event, *, monotonic_s: Callable[[], float], told: Callable[[], bytes | None]
+) -> bytes | None:
+    """Wait for the broker to come back; the console may tell the owner meanwhile, and others want to see us alive."""
+    until_s = monotonic_s() + wait_s
+    while (left_s := until_s - monotonic_s()) > 0:
+        if stop.wait(min(left_s, _POLL_S)):
+            return None
+        owner = told()
+        if owner is not None:
+            return owner
     return None
 
 

@@ -100,6 +100,7 @@ class LittleHub:
 
     keys: KeyPair = field(default_factory=lambda: key_pair("hub"))
     enrolled: set[PublicKey] = field(default_factory=set)
+    owners: dict[PublicKey, bytes] = field(default_factory=dict)  # as the last enrollment names them
     kept: dict[PublicKey, dict[int, Envelope]] = field(default_factory=dict)
     digests: dict[bytes, tuple[PublicKey, int]] = field(default_factory=dict)
     reused: list[int] = field(default_factory=list)  # sequences that came with two digests
@@ -112,9 +113,10 @@ class LittleHub:
         try:
             purpose, device = parse_intake_topic(topic, NETWORK)
             if purpose == "enroll":
-                signed, _ = parse_enrollment(block)
+                signed, enrollment = parse_enrollment(block)
                 signed.verify()
                 self.enrolled.add(device)
+                self.owners[device] = enrollment.owner
                 return device, self._answer(device, 0, block, Verdict.ACCEPTED)
             signed, envelope = open_envelope(block)
         except ProtocolError:
