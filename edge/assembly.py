@@ -66,17 +66,18 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
     # The ledger comes first: its lock keeps a second agent away from everything else.
     ledger = SequenceLedger.open(directory / SEQUENCE_FILE)
     stack.callback(_close, ledger)
-    is_leaving = plan_of(directory) is not None
-    # Vision next: it loads its model while the rest is opened here.
-    eyes = None if is_leaving else _eyes(device, program, stack)
-    senses = None if is_leaving else _senses(settings, stack)
     _count_boot(settings, directory, ledger)
     key = open_signer(settings.key, directory, os.environ)
+    is_leaving = plan_of(directory) is not None
+    has_eyes = not is_leaving and (program.brings_camera or bool(settings.camera.source))
+    # Which model runs is settled before anybody opens it; then vision loads it while the rest is opened here.
+    models = _models(device, key, stack) if has_eyes else None
+    eyes = _eyes(device, program, stack) if has_eyes else None
+    senses = None if is_leaving else _senses(settings, stack)
     outbox = Outbox.open(directory / OUTBOX_FILE, limits=outbox_limits(settings))
     stack.callback(outbox.close)
     last = outbox.last()
     ledger.never_below(last.sequence if last else 0)
-    models = _models(device, key, eyes, stack)
     uplinks = _uplinks(device, key, outbox, models)
     signer = EnvelopeSigner(
         key, network=settings.network, ledger=ledger, outbox=outbox, enrollment_digest=uplinks.enrollment_digest
@@ -106,9 +107,7 @@ def assemble(device: Device, program: VisionProgram, *, stack: ExitStack) -> tup
     return parts, about_device(key.public_key, settings.network, boot=ledger.boot)
 
 
-def _eyes(device: Device, program: VisionProgram, stack: ExitStack) -> Eyes | None:
-    if not (program.brings_camera or device.settings.camera.source):
-        return None
+def _eyes(device: Device, program: VisionProgram, stack: ExitStack) -> Eyes:
     rss_max_kib = device.settings.care.vision_rss_max_mib << 10
     eyes = Eyes(device.settings.for_vision(), device.directory, program, rss_max_kib=rss_max_kib)
     stack.callback(eyes.halt, at_most_s=0.0)
@@ -143,9 +142,7 @@ def _builder(settings: EdgeSettings, position: Position) -> DraftBuilder:
     )
 
 
-def _models(device: Device, key: Signer, eyes: Eyes | None, stack: ExitStack) -> ModelKeeper | None:
-    if eyes is None:
-        return None
+def _models(device: Device, key: Signer, stack: ExitStack) -> ModelKeeper:
     settings = device.settings
     keeper = keeper_of(
         msgspec.structs.replace(settings.model, hub_url=settings.model.hub_url or settings.hub_url),

@@ -20,7 +20,7 @@ KNOWN = (
 def opened(source: str, sysfs: Path) -> Sensor:
     """Open whichever of the three kinds it is."""
     kind = source.partition(":")[0]
-    return {"iio": open_iio, "hwmon": open_hwmon, "thermal": open_thermal}[kind](source, sysfs=sysfs)
+    return {"iio": open_iio, "thermal": open_thermal}.get(kind, open_hwmon)(source, sysfs=sysfs)
 
 
 @pytest.fixture
