@@ -19,7 +19,7 @@ from protocol.classes import PERSON
 from protocol.observation import Track
 from tests.support.edge_story import Broker, ListeningHub, key_pair, make_device, running_broker, wait_until
 from tests.support.mjpeg import MjpegServer
-from tests.support.scripted_vision import program
+from tests.support.scripted_vision import FRAME_MS, program
 
 HUB = key_pair("hub").public_key
 
@@ -76,6 +76,41 @@ def test_a_vision_process_that_dies_in_the_middle_of_a_visit_counts_nobody_twice
     assert len({each.track_id for each in tracks}) == 10
     vision = next(each for each in report.status.processes if each.name == "vision")
     assert vision.restarts == 1
+
+
+_STOPPABLE = """
+import signal, sys, threading
+from pathlib import Path
+from edge.agent import Agent
+from edge.settings import load_settings
+from tests.support.scripted_vision import program
+home, stop = Path(sys.argv[1]), threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+seeing = program(4, stops_the_agent_at=105, frame_s=0.03, scratch=home / "scratch")
+report = Agent(load_settings(home, {}), home, program=seeing).run(stop)
+print(report.status.people)
+"""
+
+
+def test_an_agent_that_is_stopped_and_started_in_the_middle_of_a_visit_counts_nobody_twice(
+    listening: ListeningHub, broker: Broker, tmp_path: Path
+) -> None:
+    device = make_device(tmp_path, hub=HUB, port=broker.port).public_key
+    (tmp_path / "scratch").mkdir()
+    counted = []
+    for _ in range(2):
+        command = [sys.executable, "-c", _STOPPABLE, str(tmp_path)]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert outcome.returncode == 0, outcome.stderr
+        counted.append(int(outcome.stdout))
+    # Two had gone before the stop; the third was in sight, and is counted by the run that sees him go.
+    assert counted == [2, 2]
+    kept = listening.hub.kept[device].values()
+    people = [
+        each for envelope in kept for each in envelope.observations if isinstance(each, Track) and not each.class_id
+    ]
+    assert len(people) == 4
+    assert [each.last_seen_ms - each.first_seen_ms for each in people] == [9 * FRAME_MS] * 4
 
 
 def test_an_orphaned_vision_process_ends_by_itself(broker: Broker, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from edge.keeping.outbox import Outbox, OutboxLimits
 from edge.keeping.sequence import read_ledger
-from edge.place import OUTBOX_FILE, SEQUENCE_FILE
+from edge.place import OUTBOX_FILE, SEQUENCE_FILE, TRACKS_FILE
 from edge.status import read_status
 from firmware_sim.scenes import Scene
 from firmware_sim.world import World, WorldSettings, town_vantages
@@ -134,11 +134,28 @@ def test_twenty_kills_lose_no_envelope_and_reuse_no_number(tmp_path: Path, video
         assert all(envelope.beacon != NO_BEACON for envelope in kept.values())
 
 
-def test_sigterm_signs_what_is_in_sight_and_ends_within_seconds(tmp_path: Path, video: Path, broker: Broker) -> None:
+@pytest.fixture
+def long_video(video: Path, tmp_path: Path) -> Path:
+    """The same street four times over: long enough to be stopped in the middle."""
+    path, frames = tmp_path / "long.mp4", []
+    reading = cv2.VideoCapture(str(video))
+    while (read := reading.read())[0]:
+        frames.append(read[1])
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (frames[0].shape[1], frames[0].shape[0]))
+    for _ in range(4):
+        for frame in frames:
+            writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_sigterm_ends_within_seconds_and_keeps_who_is_in_sight_for_the_next_run(
+    tmp_path: Path, long_video: Path, broker: Broker
+) -> None:
     home, log = tmp_path / "device", tmp_path / "agent.log"
     with ListeningHub(broker.port) as listening:
         listening.relay_beacon()
-        device(home, video, listening.hub.keys.public_key, broker.port)
+        device(home, long_video, listening.hub.keys.public_key, broker.port)
         child = start(home, log)
         wait_until(
             lambda: (status := read_status(home)) is not None and status.tracks > 0, at_most_s=30, what="it sees"
@@ -149,9 +166,10 @@ def test_sigterm_signs_what_is_in_sight_and_ends_within_seconds(tmp_path: Path, 
         assert child.returncode == 0, log.read_text()[-2_000:]
         assert time.monotonic() - asked_s < 6
         report = json.loads(out)
-        assert report["frames"] < SECONDS * FPS
+        assert report["frames"] < 4 * SECONDS * FPS
         assert report["tracks"] == report["envelopes_signed"] > 0
         status = read_status(home)
         assert status is not None
         assert not status.is_running
         assert (status.observations_refused, status.observations_waiting) == (0, 0)
+        assert (home / TRACKS_FILE).is_file()

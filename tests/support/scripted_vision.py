@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ def program(  # a test says what it needs, and no more
     dies_with: str | None = None,
     kills_itself_at: int | None = None,
     hangs_at: int | None = None,
+    stops_the_agent_at: int | None = None,
     frame_s: float = 0.0,
     scratch: Path | None = None,
 ) -> VisionProgram:
@@ -40,6 +42,7 @@ def program(  # a test says what it needs, and no more
         dies_with: the sentence of the camera error at the end.
         kills_itself_at: the frame at which the process is gone, the first time.
         hangs_at: the frame at which it hangs, the first time.
+        stops_the_agent_at: the frame at which the keeper gets SIGTERM, the first time.
         frame_s: how long a frame takes.
         scratch: where it remembers whether it has died already, and at which frame it was.
     """
@@ -48,6 +51,7 @@ def program(  # a test says what it needs, and no more
         "dies_with": dies_with,
         "kills_itself_at": kills_itself_at,
         "hangs_at": hangs_at,
+        "stops_the_agent_at": stops_the_agent_at,
         "frame_s": frame_s,
         "scratch": None if scratch is None else str(scratch),
     }
@@ -93,11 +97,15 @@ class PassersBy(ClosesOnExit):
         return frame
 
     def close(self) -> None:
+        if self._told["stops_the_agent_at"] is not None and self._memory is not None and not self._is_closed:
+            self._remember(self._memory)
         self._is_closed = True
 
     def _play_tricks(self) -> None:
         if self._is_second_life or self._memory is None:
             return
+        if self._index == self._told["stops_the_agent_at"]:
+            os.kill(os.getppid(), signal.SIGTERM)
         if self._index == self._told["kills_itself_at"]:
             self._remember(self._memory)
             os._exit(9)
