@@ -1,6 +1,7 @@
 """``doctor``, ``status`` and ``replay``: what is wrong, how it is, and what would be counted."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Final
 
 from edge.commands import status
@@ -35,11 +36,12 @@ def _add_replay(verbs: Verbs, common: ArgumentParser) -> None:
         verbs,
         common,
         "replay",
-        later("edge.commands.doing.replay:replay_video"),
+        later("edge.commands.doing.replay:replay_recordings"),
         says="count what a video shows, offline; JSON on stdout. Lines, zones and masks: those of the device in --dir",
         example="replay street.mp4 --model yolox_nano.onnx",
     )
-    parser.add_argument("video", metavar="VIDEO")
+    parser.add_argument("video", metavar="VIDEO", nargs="?")
+    parser.add_argument("--nmea", type=Path, metavar="FILE", help="tell what a satellite receiver's log holds, too")
     parser.add_argument("--model", default="yolox-nano", help="name in the model store, or path of an .onnx file")
     parser.add_argument(
         "--classes", default=_DEFAULT_CLASSES, help=f"what to count (default {_DEFAULT_CLASSES}; '' all)"
