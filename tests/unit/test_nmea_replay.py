@@ -33,7 +33,7 @@ def test_a_walk_is_told_from_its_first_fix_to_its_last(tmp_path: Path) -> None:
 
 def test_a_device_says_how_many_it_would_believe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hub = KeyPair(b"\x01" * 32).public_key
-    position = {"lat_udeg": 0, "lon_udeg": 0, "source": "gnss", "gnss_min_satellites": 200}
+    position = {"lat_udeg": 0, "lon_udeg": 0, "source": "gnss", "gnss_min_satellites": 60}
     make_device(tmp_path / "device", hub=hub, port=1, position=position)
     log = log_of(tmp_path, burst("120000.00"), burst("120001.00"))
     assert main(["replay", "--nmea", str(log), "--dir", str(tmp_path / "device")]) == 0
