@@ -12,6 +12,7 @@ from edge.camera.live import LiveCamera, LiveSettings, PictureSource
 from edge.camera.prefetch import PrefetchedCamera
 from edge.camera.recorded import FolderCamera, VideoFileCamera
 from edge.capture.capture_order import webcam_index
+from edge.cores import has_second_core
 from protocol.units import UnixMs
 
 STREAM_SCHEMES = frozenset({"http", "https", "rtsp", "rtsps"})
@@ -45,13 +46,17 @@ def open_camera(
     path = Path(source).expanduser()
     begin_ms = now_ms() if started_at_ms is None else started_at_ms
     if path.is_dir():
-        return PrefetchedCamera(FolderCamera(path, fps=folder_fps, started_at_ms=begin_ms))
+        return _ahead(FolderCamera(path, fps=folder_fps, started_at_ms=begin_ms))
     if path.is_file():
-        return PrefetchedCamera(VideoFileCamera(path, started_at_ms=begin_ms))
+        return _ahead(VideoFileCamera(path, started_at_ms=begin_ms))
     raise CameraError(
         f"There is no camera {source!r}: give webcam:0, an rtsp:// or http:// address, a video file, "
         "or a folder of pictures."
     )
+
+
+def _ahead(recording: Camera) -> Camera:
+    return PrefetchedCamera(recording) if has_second_core() else recording
 
 
 def without_password(url: str) -> str:

@@ -30,6 +30,7 @@ class PipelineSettings:
     is_gated: bool = False  # whether frames in which nothing moves are kept from the model
     max_fps: float | None = None  # more frames a second than this are not looked at
     resume: bytes | None = None  # the `Pipeline.state` of one that was killed
+    works_ahead: bool = True  # without a gate: whether the model may work on a frame while the one before is tracked
 
 
 class Pipeline:
@@ -115,7 +116,7 @@ class Pipeline:
         """
         detector = self._detector
         # The gate must know what the frame before has shown; without it the model need never wait for the rest.
-        if self._gate is None and isinstance(detector, AheadDetector):
+        if self._gate is None and self._settings.works_ahead and isinstance(detector, AheadDetector):
             yield from self._batches_ahead(stop, detector)
         else:
             for frame in self._frames(stop):

@@ -1,6 +1,7 @@
 """From settings to a pipeline: what the process that looks is made of. It imports numpy."""
 
 from edge.camera.frame import Camera
+from edge.cores import has_second_core
 from edge.detector.detection import Detector
 from edge.sight.finished import FinishedTrack, Seen
 from edge.sight.looking import CameraSettings, VisionSettings
@@ -39,6 +40,7 @@ def build_pipeline(
             is_gated=settings.camera.gate == "auto",
             max_fps=settings.camera.max_fps or None,
             resume=resume,
+            works_ahead=has_second_core(),
         ),
     )
 

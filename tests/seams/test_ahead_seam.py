@@ -102,9 +102,11 @@ def test_the_pipeline_says_the_same_either_way(
     detector: AheadDetector, pictures: list[Picture], *, steps_back_at: int | None, is_lost: bool
 ) -> None:
     said = []
-    for each in (detector, OneByOne(detector)):
+    # Ahead; by a detector that cannot; by one that must not, because there is only one core.
+    for each, works_ahead in ((detector, True), (OneByOne(detector), True), (detector, False)):
         camera = Showing(pictures, steps_back_at=steps_back_at, is_lost=is_lost)
-        pipeline = Pipeline(camera, each, Tracker(), settings=PipelineSettings(is_gated=False))
+        looking = PipelineSettings(is_gated=False, works_ahead=works_ahead)
+        pipeline = Pipeline(camera, each, Tracker(), settings=looking)
         events = []
         try:
             for event in pipeline.run(lambda: False):
@@ -113,6 +115,6 @@ def test_the_pipeline_says_the_same_either_way(
             assert is_lost
         stats = pipeline.stats
         said.append((events, stats.frames, stats.inferred, stats.detections, stats.tracks, stats.clock_steps))
-    assert said[0] == said[1]
+    assert said[0] == said[1] == said[2]
     assert said[0][1] == FRAMES
     assert len(said[0][0]) >= 2
