@@ -18,6 +18,7 @@ from edge.settings import SETTINGS_FILE, SettingsError, load_settings, settings_
 from protocol.adoption import AdoptionLink, short_code
 from tests.support.edge_story import NETWORK, OWNER, key_pair
 from tests.support.edge_tokens import PIN, soft_token
+from tests.support.qr_reading import read_code
 
 HUB = key_pair("hub").public_key
 COMMANDS = ("id", "adopt", "adopt-for", "rotate-key")
@@ -39,9 +40,9 @@ def link_of(directory: Path) -> AdoptionLink | None:
 
 
 def read_picture(path: Path) -> str:
-    picture = cv2.imread(str(path))
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
-    return cv2.QRCodeDetector().detectAndDecode(picture)[0]
+    return read_code(np.asarray(picture, np.uint8))
 
 
 def read_terminal(lines: list[str]) -> str:
@@ -51,7 +52,7 @@ def read_terminal(lines: list[str]) -> str:
     width = max(len(row) for row in rows)
     bits = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.uint8)
     picture = np.kron(bits * 255, np.ones((6, 6), dtype=np.uint8))  # a lit block is white on a dark terminal
-    return cv2.QRCodeDetector().detectAndDecode(picture)[0]
+    return read_code(np.asarray(picture, np.uint8))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
