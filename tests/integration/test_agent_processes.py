@@ -72,6 +72,8 @@ def test_a_vision_process_that_dies_in_the_middle_of_a_visit_counts_nobody_twice
         if isinstance(each, Track)
     ]
     assert sum(each.class_id == PERSON for each in tracks) == 5
+    # One track over the kill: a new one would begin after it.
+    assert {each.last_seen_ms - each.first_seen_ms for each in tracks} == {9 * FRAME_MS}
     assert (report.status.people, report.status.tracks) == (5, 10)
     assert len({each.track_id for each in tracks}) == 10
     vision = next(each for each in report.status.processes if each.name == "vision")

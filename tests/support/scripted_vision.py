@@ -106,6 +106,8 @@ class PassersBy(ClosesOnExit):
             return
         if self._index == self._told["stops_the_agent_at"]:
             os.kill(os.getppid(), signal.SIGTERM)
+        if self._told["kills_itself_at"] is not None and self._index + 1 == self._told["kills_itself_at"]:
+            time.sleep(1.2)  # the keeper hears once a second which tracks are open
         if self._index == self._told["kills_itself_at"]:
             self._remember(self._memory)
             os._exit(9)
